@@ -1,0 +1,36 @@
+# Each target does its own set-up; the second time that takes well under a second.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench conformance simulate clean
+
+BIN := .venv/bin
+export PYTHON
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo:  ## two replicas and a server tell their story in the terminal; INPUT=file.csv takes your own data
+	@tools/prepare
+	@$(BIN)/python -m examples.demo $(if $(INPUT),--input "$(INPUT)")
+
+test:  ## all tests, the documentation's programs among them; ARGS="-k name" chooses
+	@tools/prepare --node
+	@$(BIN)/python -m pytest $(ARGS)
+
+check:  ## style, types, architecture, packaging
+	@tools/prepare
+	@tools/check
+
+bench:  ## figures beside TinyBase on Node, one table; ARGS="store" chooses a section
+	@tools/prepare --node --bench
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+conformance:  ## N more random scripts compared with the real TinyBase
+	@tools/prepare --node
+	@$(BIN)/python -m tests.conformance $(or $(N),50000)
+
+simulate:  ## SEEDS=first-last: more histories of the sync simulation
+	@tools/prepare
+	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0-999)
+
+clean:  ## remove what was made here (the cached extension stays)
+	rm -rf .venv build dist benchmarks/node/node_modules src/replicell.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
