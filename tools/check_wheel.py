@@ -27,7 +27,7 @@ def files_in_tree() -> set[str]:
 
 
 def files_in_wheel(folder: Path) -> set[str]:
-    """Build into ``folder``, the wheel from the source archive, and return the names of the package's files."""
+    """Build the wheel from the source archive and return the names of the files it installs."""
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
     build = subprocess.run(command, capture_output=True, text=True, check=False)
     if build.returncode != 0:

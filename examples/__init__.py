@@ -1,0 +1,1 @@
+"""Programs a newcomer runs; they use replicell through its public names only."""
