@@ -1,0 +1,143 @@
+"""The values of scripts and traces: plain JSON plus a few tags for what JSON cannot say.
+
+A script says ``{"$": "undefined"}``, ``{"$": "NaN"}``, ``{"$": "instance"}`` (an object that is no plain one) or names
+one of a handful of functions; a trace says the same of what it saw. JavaScript lists the integer-like keys of an object
+first and in ascending order whatever the order of insertion, so objects are put into that order before traces are
+compared; orders that matter are observed through lists of ids.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from replicell.store import MISSING, Store
+
+__all__ = ["EMPTY_CONTENT", "UNDEFINED", "Instance", "ScriptError", "decode", "encode", "in_javascript_order"]
+
+UNDEFINED: dict[str, str] = {"$": "undefined"}
+EMPTY_CONTENT: list[list[Any]] = [[], []]
+LARGEST_PLAIN_INTEGER = 1e21
+ARRAY_INDEX = re.compile(r"0|[1-9]\d{0,9}")
+LARGEST_ARRAY_INDEX = 2**32 - 2
+FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class ScriptError(Exception):
+    """Raised where a script says that something fails."""
+
+
+class Instance:
+    """An object of no kind that a cell can hold."""
+
+
+def decode(thing: Any, log: Callable[[list[Any]], None]) -> Any:
+    """Give the value that a script means; functions among them tell `log` when they are called."""
+    if isinstance(thing, list):
+        return [decode(child, log) for child in thing]
+    if not isinstance(thing, dict):
+        return thing
+    tag = thing.get("$")
+    if tag is None:
+        return {key: decode(child, log) for key, child in thing.items()}
+    if tag == "undefined":
+        return MISSING
+    if tag in FLOATS:
+        return FLOATS[tag]
+    if tag == "instance":
+        return Instance()
+    return FUNCTIONS[tag](thing, log)
+
+
+def encode(thing: Any) -> Any:
+    """Say a value of replicell in the terms of a trace."""
+    if thing is MISSING:
+        return UNDEFINED
+    if thing is None or isinstance(thing, (bool, int, str)):
+        return thing
+    if isinstance(thing, float):
+        return encode_float(thing)
+    if isinstance(thing, Mapping):
+        return in_javascript_order({key: encode(child) for key, child in thing.items()})
+    if isinstance(thing, (list, tuple)):
+        return [encode(child) for child in thing]
+    if isinstance(thing, Store):
+        return {"$": "store"}
+    return {"$": "function" if callable(thing) else "instance"}
+
+
+def encode_float(number: float) -> Any:
+    if math.isnan(number):
+        return {"$": "NaN"}
+    if math.isinf(number):
+        return {"$": "Infinity" if number > 0 else "-Infinity"}
+    return int(number) if number.is_integer() and abs(number) < LARGEST_PLAIN_INTEGER else number
+
+
+def in_javascript_order(thing: Any) -> Any:
+    """Put the keys of an object, or of all objects in a JSON text, into the order JavaScript lists them in."""
+    if isinstance(thing, str):
+        parsed = json.loads(thing)
+        ordered = in_javascript_order(parsed)
+        same = json.dumps(ordered) == json.dumps(parsed)
+        return thing if same else json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(thing, list):
+        return [child if isinstance(child, str) else in_javascript_order(child) for child in thing]
+    if not isinstance(thing, dict):
+        return thing
+    indices = sorted((key for key in thing if is_array_index(key)), key=int)
+    names = [key for key in thing if not is_array_index(key)]
+    children = {key: thing[key] for key in (*indices, *names)}
+    return {
+        key: child if isinstance(child, str) else in_javascript_order(child) for key, child in children.items()
+    }
+
+
+def is_array_index(key: str) -> bool:
+    return ARRAY_INDEX.fullmatch(key) is not None and int(key) <= LARGEST_ARRAY_INDEX
+
+
+def key_or_zero(key: Any) -> Any:
+    return 0 if key is MISSING or key is None else key
+
+
+SORTERS: dict[str, Callable[[Any, Any], float]] = {
+    "reverse": lambda key1, key2: key_or_zero(key2) - key_or_zero(key1),
+    "length": lambda key1, key2: len(str(key_or_zero(key1))) - len(str(key_or_zero(key2))),
+}
+
+
+def constant(thing: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[..., Any]:
+    def update(*_: Any) -> Any:
+        log(["update"])
+        return decode(thing["value"], log)
+
+    return update
+
+
+def increment(_: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[[Any], Any]:
+    def update(current: Any) -> Any:
+        log(["update", encode(current)])
+        is_number = isinstance(current, (int, float)) and not isinstance(current, bool)
+        return current + 1 if is_number else 1
+
+    return update
+
+
+def fail(thing: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[[Any], Any]:
+    def update(current: Any) -> Any:
+        log(["update", encode(current)])
+        raise ScriptError(thing["message"])
+
+    return update
+
+
+FUNCTIONS: dict[str, Callable[[dict[str, Any], Callable[[list[Any]], None]], Any]] = {
+    "constant": constant,
+    "increment": increment,
+    "fail": fail,
+    "sorter": lambda thing, _: SORTERS[thing["by"]],
+}
