@@ -1,8 +1,8 @@
 """Where replicell differs from TinyBase 10.0.1 on purpose, and how traces are compared all the same.
 
-A defect of TinyBase that replicell mends is mended in a second copy of TinyBase too, by the one-line patches below, and
-scripts that touch it are compared with that copy. Scripts that do not touch any of them are compared with TinyBase
-exactly as it was published.
+A defect of TinyBase that replicell mends is mended in a second copy of TinyBase too, by the one-line patches
+below, and scripts that touch it are compared with that copy. Scripts that do not touch any of them are
+compared with TinyBase exactly as it was published.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Patch:
 PATCHES = (
     Patch(
         "rollback of rich cells",
-        "TinyBase validates an old object or array in its encoded form, takes it for a reserved string and loses it.",
+        "TinyBase validates an old object in its encoded form, takes it for a reserved string and loses it.",
         "setOrDelCell(tableId, rowId, cellId, oldCell, true),",
         "setOrDelCell(tableId, rowId, cellId, decodeIfJson(oldCell), true),",
     ),
@@ -69,8 +69,7 @@ PATCHES = (
     ),
     Patch(
         "a sorted listener does not hide changes",
-        "With a SortedRowIds listener TinyBase forgets cells that were set away and back, so that getCellChange says\n"
-        "of them that nobody touched them.",
+        "With a SortedRowIds listener TinyBase forgets that a cell was set away and back: to getCellChange it is new.",
         ": collDel(cells, cellId),",
         ": 0,",
     ),

@@ -1,8 +1,9 @@
 """Random scripts from a seed.
 
-What a script may contain depends on whether it is compared with TinyBase as published or with its mended copy (see
-differences.py): as published, it either rolls back or holds objects and arrays, never both. Integer-like row ids, which
-JavaScript reorders in objects, appear only where no schema change copies the tables through an object.
+What a script may contain depends on whether it is compared with TinyBase as published or with its mended copy
+(see differences.py): as published, it either rolls back or holds objects and arrays, never both. Integer-like
+row ids, which JavaScript reorders in objects, appear only where no schema change copies the tables through an
+object.
 """
 
 from __future__ import annotations
@@ -94,7 +95,13 @@ READS = (
     ("getTransactionLog", ""),
     ("getListenerStats", ""),
 )
-ITERATIONS = (("forEachTable", ""), ("forEachTableCell", "t"), ("forEachRow", "t"), ("forEachCell", "tr"), ("forEachValue", ""))
+ITERATIONS = (
+    ("forEachTable", ""),
+    ("forEachTableCell", "t"),
+    ("forEachRow", "t"),
+    ("forEachCell", "tr"),
+    ("forEachValue", ""),
+)
 
 
 def random_script(seed: int, length: int = 30) -> Script:
@@ -185,7 +192,7 @@ class ScriptWriter:
 
     def some(self, ids: tuple[str, ...]) -> list[str]:
         chosen = self.rng.sample(ids, self.rng.randint(1, len(ids)))
-        # JavaScript lists integer-like keys first, in ascending order, so an object is written that way from the start.
+        # JavaScript lists integer-like keys first, ascending, so objects are written that way from the start.
         return sorted(chosen, key=lambda id: (not id.isdigit(), int(id) if id.isdigit() else 0))
 
     def changes(self) -> list[Any]:
@@ -196,7 +203,8 @@ class ScriptWriter:
                 row_id: UNDEFINED
                 if self.chance(0.2)
                 else {
-                    cell_id: UNDEFINED if self.chance(0.2) else self.cell(cell_id) for cell_id in self.some(CELLS)
+                    cell_id: UNDEFINED if self.chance(0.2) else self.cell(cell_id)
+                    for cell_id in self.some(CELLS)
                 }
                 for row_id in self.some(self.rows)
             }

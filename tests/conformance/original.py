@@ -27,10 +27,12 @@ def why_missing() -> str | None:
         return "Node is not installed (20 or later is needed to compare with TinyBase itself)"
     manifest = NODE_MODULES / "tinybase" / "package.json"
     if not manifest.exists():
-        return f"TinyBase is not installed: run `npm install` in {NODE_FOLDER.relative_to(NODE_FOLDER.parents[1])}"
+        return "TinyBase is not installed: run `npm install` in benchmarks/node"
     found = json.loads(manifest.read_text())["version"]
     if found != VERSION:
-        return f"TinyBase {found} is installed where {VERSION} is needed: run `npm install` in benchmarks/node"
+        return (
+            f"TinyBase {found} is installed where {VERSION} is needed: run `npm install` in benchmarks/node"
+        )
     return None
 
 
@@ -59,7 +61,9 @@ class Original:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the Node process ended with code {self._process.wait()}; its error is printed above")
+            raise RuntimeError(
+                f"the Node process ended with code {self._process.wait()}; its error is printed above"
+            )
         answer: dict[str, Any] = json.loads(line)
         traces: list[Trace] = answer["traces"]
         return traces

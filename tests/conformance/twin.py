@@ -1,19 +1,19 @@
 """Runs scripts on a replicell Store and traces what it sees, as runner.mjs does on TinyBase.
 
-A script is plain JSON: ``{"ops": [...], "probes": [[t, r, c], ...], "valueProbes": [v, ...], "mended": bool}``.
-An operation is ``[method, *arguments]`` with TinyBase's method name, or one of
+A script is plain JSON: ``{"ops": [...], "probes": [[t, r, c], ...], "valueProbes": [v, ...], "mended":
+bool}``. An operation is ``[method, *arguments]`` with TinyBase's method name, or one of
 
 * ``["transaction", ops, rollback]`` and ``["finishTransaction", rollback]``, where rollback is null or
   ``{"ops": [...], "result": bool, "fails": message}``, the ``doRollback`` callback;
 * ``["throw", message]`` and ``["try", ops]``, which goes on after an error in its operations;
-* ``["listen", kind, ids, {"ops": [...], "times": n, "fails": [call, ...]}, mutator]``: a listener that carries out
-  operations in its first n calls and fails in the calls named;
+* ``["listen", kind, ids, {"ops": [...], "times": n, "fails": [call, ...]}, mutator]``: a listener that
+  carries out operations in its first n calls and fails in the calls named;
 * ``["iterate", method, *ids]``: one of the forEach methods.
 
-A trace is a list of events in the order they happened: ``["=", result]`` and ``["!", error]`` end an operation,
-``["call", listener, kind, *arguments]`` is a listener's call (functions among the arguments are called, change
-functions on every probe), ``["update", current]`` an updater's, ``["rollback?", store]`` a doRollback's, and
-``["content", tables, values]`` follows an outermost operation that changed the content.
+A trace is a list of events in the order they happened: ``["=", result]`` and ``["!", error]`` end an
+operation, ``["call", listener, kind, *arguments]`` is a listener's call (functions among the arguments are
+called, change functions on every probe), ``["update", current]`` an updater's, ``["rollback?", store]`` a
+doRollback's, and ``["content", tables, values]`` follows an outermost operation that changed the content.
 """
 
 from __future__ import annotations
@@ -204,7 +204,13 @@ class Twin:
             [
                 table_id,
                 [
-                    [row_id, [[cell_id, encode(cell)] for cell_id, cell in store.get_row(table_id, row_id).items()]]
+                    [
+                        row_id,
+                        [
+                            [cell_id, encode(cell)]
+                            for cell_id, cell in store.get_row(table_id, row_id).items()
+                        ],
+                    ]
                     for row_id in store.get_row_ids(table_id)
                 ],
             ]
@@ -219,7 +225,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of the script's own error that led to `error`, or the name of an error that no script asked for."""
+    """The message of the script's own error behind `error`, or the name of an error that no script asked for."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, ScriptError):
         seen = seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__

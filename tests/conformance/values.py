@@ -1,9 +1,9 @@
 """The values of scripts and traces: plain JSON plus a few tags for what JSON cannot say.
 
-A script says ``{"$": "undefined"}``, ``{"$": "NaN"}``, ``{"$": "instance"}`` (an object that is no plain one) or names
-one of a handful of functions; a trace says the same of what it saw. JavaScript lists the integer-like keys of an object
-first and in ascending order whatever the order of insertion, so objects are put into that order before traces are
-compared; orders that matter are observed through lists of ids.
+A script says ``{"$": "undefined"}``, ``{"$": "NaN"}``, ``{"$": "instance"}`` (an object that is no plain one)
+or names one of a handful of functions; a trace says the same of what it saw. JavaScript lists the
+integer-like keys of an object first and in ascending order whatever the order of insertion, so objects are
+put into that order before traces are compared; orders that matter are observed through lists of ids.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def encode_float(number: float) -> Any:
 
 
 def in_javascript_order(thing: Any) -> Any:
-    """Put the keys of an object, or of all objects in a JSON text, into the order JavaScript lists them in."""
+    """Put the keys of all objects in a value or a JSON text into the order in which JavaScript lists them."""
     if isinstance(thing, str):
         parsed = json.loads(thing)
         ordered = in_javascript_order(parsed)
@@ -92,7 +92,8 @@ def in_javascript_order(thing: Any) -> Any:
     names = [key for key in thing if not is_array_index(key)]
     children = {key: thing[key] for key in (*indices, *names)}
     return {
-        key: child if isinstance(child, str) else in_javascript_order(child) for key, child in children.items()
+        key: child if isinstance(child, str) else in_javascript_order(child)
+        for key, child in children.items()
     }
 
 

@@ -1,0 +1,22 @@
+"""`python -m tests.conformance.record`: run every case on TinyBase itself and keep what it did."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.conformance.original import Original, why_missing
+from tests.conformance.recorded_cases import record
+
+
+def main() -> int:
+    missing = why_missing()
+    if missing:
+        print(missing, file=sys.stderr)
+        return 1
+    with Original() as original:
+        print(f"{record(original)} cases recorded")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
