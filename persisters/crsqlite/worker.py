@@ -1,0 +1,295 @@
+"""The thread on which all SQL of one database runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import apsw
+
+from replicell.persisters.crsqlite.connection import close_connection, transaction, translated
+from replicell.persisters.crsqlite.schema import schema_version
+from replicell.persisters.errors import DatabaseClosedError, DatabaseError
+
+__all__ = ["DatabaseChange", "Mode", "Worker"]
+
+_log = logging.getLogger("replicell.persisters.database")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseChange:
+    """Somebody committed something to a database.
+
+    Args:
+        origin: What was given as ``origin`` to the call that wrote, None if nothing was or if another
+            connection wrote.
+        external: Whether another connection wrote, of this or another process.
+    """
+
+    origin: object = None
+    external: bool = False
+
+
+class Mode(Enum):
+    """How a job is run."""
+
+    READ = "in a transaction that sees one state"
+    WRITE = "in a transaction that is committed"
+    RUN = "without a transaction around it"
+    REOPEN = "between closing and opening the connection"
+    STOP = "as the last one"
+
+
+class Worker:
+    """One connection on one thread, which runs jobs first in, first out and watches for others' commits.
+
+    The thread never calls back by itself: results and changes go to the event loop with one hop each.
+
+    Args:
+        loop: The event loop on which futures are settled and changes are told.
+        name: The file, for messages.
+        connect: Opens the connection; called on the thread.
+        poll_interval: Seconds between looks at whether another connection has committed.
+        tell: Called on the loop with each change.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        connect: Callable[[], apsw.Connection],
+        poll_interval: float,
+        tell: Callable[[DatabaseChange], None],
+    ) -> None:
+        self._loop = loop
+        self._name = name
+        self._connect = connect
+        self._poll_interval = poll_interval
+        self._tell = tell
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._connection: apsw.Connection | None = None
+        self._data_version = 0
+        self._poll_failed = False
+        self.is_stopping = False
+        self.has_listeners = False
+        self.started: asyncio.Future[None] = loop.create_future()
+        self._thread = threading.Thread(target=self._main, name=f"replicell {name}", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
+    ) -> asyncio.Future[Any]:
+        """Queue a job; cancelling its future before it has begun takes it out again."""
+        if self.is_stopping:
+            raise DatabaseClosedError(f"{self._name} is closed: open it before using it.")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._jobs.put(_Job(mode, function, args, origin, future))
+        return future
+
+    def stop(self) -> asyncio.Future[None]:
+        """Queue the end: what is queued already runs first, then the connection is closed."""
+        future = self.submit(Mode.STOP, _nothing, ())
+        self.is_stopping = True
+        return future
+
+    def join(self) -> None:
+        """Wait for the thread, which ends at once after the future of :meth:`stop` is settled."""
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            self._connection = self._connect()
+        except BaseException as error:
+            self._deliver(self.started, None, error, None)
+            return
+        self._data_version = _committed_by_others(self._connection)
+        self._deliver(self.started, None, None, None)
+        next_poll = time.monotonic() + self._poll_interval
+        while True:
+            job = self._next_job(next_poll)
+            if job is not None and not self._perform(job):
+                return
+            job = None  # Or its arguments would live on while there is nothing to do.
+            if time.monotonic() >= next_poll:
+                self._poll()
+                next_poll = time.monotonic() + self._poll_interval
+
+    def _next_job(self, deadline: float) -> _Job | None:
+        try:
+            return self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    def _perform(self, job: _Job) -> bool:
+        if job.mode is Mode.STOP:
+            self._finish(job)
+            return False
+        if job.future.cancelled():
+            return True
+        result, error, change = None, None, None
+        try:
+            with translated(self._name):
+                result, wrote = self._run(job)
+            if wrote and self.has_listeners:
+                change = DatabaseChange(job.origin)
+        except BaseException as raised:
+            error = raised
+        return self._deliver(job.future, result, error, change)
+
+    def _run(self, job: _Job) -> tuple[Any, bool]:
+        if job.mode is Mode.REOPEN:
+            self._reopen(job)
+            return None, True
+        connection = self._connection
+        if connection is None:
+            raise DatabaseClosedError(f"{self._name} could not be reopened: close it and open it again.")
+        match job.mode:
+            case Mode.READ:
+                return _read(connection, job), False
+            case Mode.WRITE:
+                return _write(connection, job)
+            case _:
+                return _run(connection, job)
+
+    def _reopen(self, job: _Job) -> None:
+        if self._connection is not None:
+            close_connection(self._connection)
+            self._connection = None
+        try:
+            job.function(*job.args)
+        finally:
+            self._connection = self._connect()
+            self._data_version = _committed_by_others(self._connection)
+
+    def _finish(self, job: _Job) -> None:
+        error: BaseException | None = None
+        try:
+            if self._connection is not None:
+                with translated(self._name):
+                    close_connection(self._connection)
+        except BaseException as raised:
+            error = raised
+        self._connection = None
+        self._deliver(job.future, None, error, None)
+
+    def _poll(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            version = _committed_by_others(self._connection)
+        except apsw.Error as error:
+            if not self._poll_failed:
+                _log.warning("%s: cannot look for others' commits, will keep trying: %s", self._name, error)
+            self._poll_failed = True
+            return
+        self._poll_failed = False
+        if version != self._data_version:
+            self._data_version = version
+            if self.has_listeners:
+                self._call_soon(self._tell, DatabaseChange(external=True))
+
+    def _deliver(
+        self,
+        future: asyncio.Future[Any],
+        result: object,
+        error: BaseException | None,
+        change: DatabaseChange | None,
+    ) -> bool:
+        return self._call_soon(self._settle, future, result, error, change)
+
+    def _settle(
+        self,
+        future: asyncio.Future[Any],
+        result: object,
+        error: BaseException | None,
+        change: DatabaseChange | None,
+    ) -> None:
+        if not future.done():
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration):
+                future.set_exception(RuntimeError(f"the function raised {error!r}"))
+            else:
+                future.set_exception(error)
+        if change is not None:
+            self._tell(change)
+
+    def _call_soon(self, function: Callable[..., None], *args: object) -> bool:
+        """Tell whether the loop is still there; without it nobody can use the connection any more."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            if self._connection is not None:
+                close_connection(self._connection)
+                self._connection = None
+            return False
+        return True
+
+
+class _Job:
+    __slots__ = ("args", "function", "future", "mode", "origin")
+
+    def __init__(
+        self,
+        mode: Mode,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        origin: object,
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.mode = mode
+        self.function = function
+        self.args = args
+        self.origin = origin
+        self.future = future
+
+
+def _read(connection: apsw.Connection, job: _Job) -> Any:
+    changes = connection.total_changes()
+    connection.execute("BEGIN")
+    try:
+        result = job.function(connection, *job.args)
+        if connection.total_changes() != changes:
+            raise DatabaseError("The function wrote although it was given to read(): give it to write().")
+        return result
+    finally:
+        # Unlike COMMIT, ROLLBACK makes cr-sqlite look at the schema again, which others may have changed.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _write(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
+    before = connection.total_changes()
+    with transaction(connection):
+        result = job.function(connection, *job.args)
+    return result, connection.total_changes() != before
+
+
+def _run(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
+    before = connection.total_changes(), schema_version(connection)
+    try:
+        result = job.function(connection, *job.args)
+        if connection.in_transaction:
+            raise DatabaseError("The function left a transaction open: let it commit or roll back.")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
+        raise
+    return result, (connection.total_changes(), schema_version(connection)) != before
+
+
+def _committed_by_others(connection: apsw.Connection) -> int:
+    version: int = connection.execute("PRAGMA data_version").get
+    return version
+
+
+def _nothing() -> None:
+    return
