@@ -1,0 +1,147 @@
+"""The screen of ``replicell todo``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Footer
+
+from replicell.todo.bars import StatusBar, TitleBar
+from replicell.todo.connection import Connection, Phase
+from replicell.todo.entry import EntryLine
+from replicell.todo.model import TodoList
+from replicell.todo.question import DeleteAllQuestion
+from replicell.todo.themes import DARK, LIGHT
+from replicell.todo.view import TodoView
+
+__all__ = ["TodoApp"]
+
+
+class TodoApp(App[None]):
+    """Shows a todo list and its connection, and lets them be worked with by keys.
+
+    Args:
+        todos: the list; whatever changes it, the screen follows.
+        connection: how things stand with the server.
+        name: what the title bar says.
+        is_dark: whether the terminal's background is dark.
+    """
+
+    CSS_PATH = Path(__file__).with_name("app.tcss")
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("D", "delete_all", "Delete all"),
+        Binding("s", "sync", "Sync on/off"),
+        Binding("t", "theme", "Dark or light", show=False),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self, todos: TodoList, connection: Connection, name: str = "todo", *, is_dark: bool = True
+    ) -> None:
+        super().__init__()
+        self.todos = todos
+        self.connection = connection
+        self.title = name
+        self._is_follow_due = False
+        self._unsubscribes: list[Callable[[], None]] = []
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = (DARK if is_dark else LIGHT).name
+
+    def compose(self) -> ComposeResult:
+        yield TitleBar(self.title)
+        yield TodoView(self.todos)
+        yield EntryLine(self.todos)
+        yield StatusBar()
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._unsubscribes = [
+            self.todos.on_change(self._follow_soon),
+            self.connection.on_change(self._follow_soon),
+        ]
+        self._follow()
+        self._focus_first()
+
+    def on_unmount(self) -> None:
+        for unsubscribe in self._unsubscribes:
+            unsubscribe()
+
+    def on_todo_view_add_asked(self) -> None:
+        self._entry.start_adding()
+
+    def on_todo_view_edit_asked(self, event: TodoView.EditAsked) -> None:
+        self._entry.start_editing(event.todo)
+
+    def on_entry_line_entered(self, event: EntryLine.Entered) -> None:
+        self._follow()
+        self._view.select(event.row_id)
+        if event.is_edit:
+            self._view.focus()
+        if event.is_rescue:
+            self.notify("The todo had been deleted meanwhile; its new text is a new todo.")
+
+    def on_entry_line_left(self) -> None:
+        self._view.focus()
+
+    async def action_sync(self) -> None:
+        await self.connection.toggle()
+
+    def action_delete_all(self) -> None:
+        if self.todos:
+            self.push_screen(DeleteAllQuestion(self.todos), self._delete_all)
+
+    def action_theme(self) -> None:
+        self.theme = (LIGHT if self.theme == DARK.name else DARK).name
+
+    async def action_quit(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Leave, as soon as what stands in the entry line is in the list: nothing typed is lost."""
+        self._entry.keep_all()
+        self.exit()
+
+    @property
+    def _view(self) -> TodoView:
+        return self.screen_stack[0].query_one(TodoView)
+
+    @property
+    def _entry(self) -> EntryLine:
+        return self.screen_stack[0].query_one(EntryLine)
+
+    def _focus_first(self) -> None:
+        if self.todos:
+            self._view.focus()
+        else:
+            self._entry.start_adding()
+
+    def _delete_all(self, is_sure: bool | None) -> None:
+        if is_sure:
+            self.todos.clear()
+
+    def _follow_soon(self) -> None:
+        """Draw once for all that happens before the screen's next turn."""
+        if not self._is_follow_due:
+            self._is_follow_due = True
+            self.call_later(self._follow)
+
+    def _follow(self) -> None:
+        self._is_follow_due = False
+        main = self.screen_stack[0]
+        self._view.follow()
+        main.query_one(TitleBar).show(self.connection.state)
+        self._show_status(main.query_one(StatusBar))
+        if isinstance(self.screen, DeleteAllQuestion):
+            self.screen.follow()
+
+    def _show_status(self, status: StatusBar) -> None:
+        state = self.connection.state
+        status.show_counts(self.todos)
+        status.show_reason(state.reason, is_failure=state.phase is Phase.REFUSED)

@@ -1,0 +1,77 @@
+"""The lines above and below the list: who this is and how the connection stands, how much there is to do."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Static
+
+from replicell.todo.connection import ConnectionState, Phase
+from replicell.todo.line import single_line
+from replicell.todo.model import TodoList
+
+__all__ = ["StatusBar", "TitleBar"]
+
+# Each has a shape of its own, as colours alone do not reach everybody.
+MARKS = {
+    Phase.LOCAL: "□",
+    Phase.OFFLINE: "○",
+    Phase.CONNECTING: "◌",
+    Phase.SYNCING: "◐",
+    Phase.SYNCED: "●",
+    Phase.PAUSED: "‖",
+    Phase.REFUSED: "✘",
+}
+
+
+class TitleBar(Horizontal):
+    """The name on the left, the state of the connection on the right."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(id="title-bar")
+        self._title = name
+
+    def compose(self) -> ComposeResult:
+        yield Static(f"✔ {self._title}", id="title", markup=False)
+        yield Static(id="connection", markup=False)
+
+    def show(self, state: ConnectionState) -> None:
+        """Show the phase and how many changes wait to be sent."""
+        label = self.query_one("#connection", Static)
+        label.update(describe_phase(state))
+        label.set_classes(f"-{state.phase.name.lower()}")
+
+
+class StatusBar(Horizontal):
+    """The counts on the left; on the right why the connection stands as it does, or what went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(id="status-bar")
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="counts", markup=False)
+        yield Static(id="reason", markup=False)
+
+    def show_counts(self, todos: TodoList) -> None:
+        """Show how many todos are open and how many are done."""
+        counts = f"{todos.open_count} open, {todos.done_count} done"
+        self.query_one("#counts", Static).update(counts)
+
+    def show_reason(self, text: str, *, is_failure: bool) -> None:
+        """Show one line of explanation, in the colour of an error if it is one."""
+        label = self.query_one("#reason", Static)
+        label.update(single_line(text))
+        label.set_class(is_failure, "-failure")
+
+
+def describe_phase(state: ConnectionState) -> str:
+    """Return what stands at the top right.
+
+    Example:
+        >>> describe_phase(ConnectionState(Phase.OFFLINE, unsent=2))
+        '○ offline, 2 unsent'
+        >>> describe_phase(ConnectionState(Phase.SYNCED, unsent=0))
+        '● synced'
+    """
+    waiting = f", {state.unsent} unsent" if state.unsent else ""
+    return f"{MARKS[state.phase]} {state.phase.value}{waiting}"

@@ -1,0 +1,118 @@
+"""The program around the screen: the terminal, the log, and an orderly end whatever ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from replicell.errors import ReplicellError
+from replicell.todo.app import TodoApp
+from replicell.todo.session import open_session
+from replicell.todo.themes import is_dark_terminal
+
+__all__ = ["NoTerminalError", "run_program"]
+
+ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class NoTerminalError(ReplicellError):
+    """Standard input or output is not a terminal."""
+
+
+class LogFileError(ReplicellError):
+    """The file that was to take the log cannot be written."""
+
+
+def run_program(
+    *,
+    database: Path,
+    server: str | None = None,
+    token: str | None = None,
+    name: str = "todo",
+    theme: str | None = None,
+    log: Path | None = None,
+) -> int:
+    """Show the todo list in this terminal until the user leaves, and return the exit status.
+
+    Args:
+        database: the file that keeps the list.
+        server: the room's address; None for a list that stays here.
+        token: what the server asks for.
+        name: the title.
+        theme: ``"dark"`` or ``"light"``; None to go by the terminal.
+        log: a file for the log, which would spoil the screen.
+
+    Raises:
+        ReplicellError: if there is no terminal, or the database, the address or the log cannot be used.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise NoTerminalError("the todo list needs a terminal; start it without redirecting input or output")
+    is_dark = is_dark_terminal() if theme is None else theme == "dark"
+    with logging_to(log):
+        return asyncio.run(show(database, server, token, name, is_dark))
+
+
+async def show(database: Path, server: str | None, token: str | None, name: str, is_dark: bool) -> int:
+    async with open_session(database, server, token=token) as session:
+        app = TodoApp(session.todos, session.connection, name, is_dark=is_dark)
+        with ended_by_signals(app.end):
+            await app.run_async()
+        return app.return_code or 0
+
+
+@contextlib.contextmanager
+def logging_to(file: Path | None) -> Iterator[None]:
+    """Send all log records and warnings to `file`, or nowhere: never to the terminal."""
+    try:
+        handler = logging.FileHandler(file) if file else logging.NullHandler()
+    except OSError as error:
+        raise LogFileError(f"cannot write the log to {file}: {error.strerror}; choose another --log") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    if file:
+        root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextlib.contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` when the system asks the program to go, or its terminal has gone."""
+
+    def on_signal(number: signal.Signals) -> None:
+        if number.name == "SIGHUP":
+            let_go_of_terminal()
+        end()
+
+    loop = asyncio.get_running_loop()
+    numbers = [signal.Signals[name] for name in ENDINGS if name in signal.Signals.__members__]
+    # Where loops have no signal handlers, on Windows, closing the window ends the program at once.
+    with contextlib.suppress(NotImplementedError):
+        for number in numbers:
+            loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def let_go_of_terminal() -> None:
+    """Point the standard streams at nothing, as writing to a terminal that has gone would fail or block."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
