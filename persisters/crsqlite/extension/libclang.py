@@ -84,7 +84,7 @@ def _packaged_libclang() -> Path | None:
 
 def _download(runner: ToolRunner, folder: Path) -> Path:
     if importlib.util.find_spec("pip") is not None:
-        installer = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        installer = [sys.executable, "-m", "pip", "install", "--quiet", "--retries=1"]
     elif uv := shutil.which("uv"):
         installer = [uv, "pip", "install", "--python", sys.executable]
     else:
@@ -99,7 +99,7 @@ def _download(runner: ToolRunner, folder: Path) -> Path:
             time_limit=300,
         )
     except SourceBuildError as error:
-        raise _not_found(f"PyPI's could not be had either ({error})") from error
+        raise _not_found(f"PyPI's could not be had either (see {runner.log})") from error
     native = folder / "clang" / "native"
     if system_libclang([str(native)]) is None:
         raise _not_found("PyPI's package did not hold it")

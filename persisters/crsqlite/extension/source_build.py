@@ -23,7 +23,13 @@ from replicell.persisters.crsqlite.extension.patches import (
     require_safe_lock,
 )
 from replicell.persisters.crsqlite.extension.release import NPM_INTEGRITY, NPM_PACKAGE, VERSION, Platform
-from replicell.persisters.crsqlite.extension.tools import ToolRunner, Tools, find_tools, require_rust
+from replicell.persisters.crsqlite.extension.tools import (
+    NEXT_STEP,
+    ToolRunner,
+    Tools,
+    find_tools,
+    require_rust,
+)
 from replicell.persisters.errors import SourceBuildError
 
 __all__ = ["DEBIAN_CRATES", "BuiltLibrary", "SourceBuild"]
@@ -111,7 +117,13 @@ class SourceBuild:
         return BuiltLibrary(library, detail)
 
     def _run(
-        self, title: str, command: Sequence[str], *, folder: Path | None = None, time_limit: float = 600.0
+        self,
+        title: str,
+        command: Sequence[str],
+        *,
+        folder: Path | None = None,
+        time_limit: float = 600.0,
+        next_step: str = NEXT_STEP,
     ) -> str:
         return self._runner.run(
             title,
@@ -119,6 +131,7 @@ class SourceBuild:
             folder=folder or self._folder,
             environment=self._environment,
             time_limit=time_limit,
+            next_step=next_step,
         )
 
     def _fetch_package(self, tools: Tools) -> Path:
@@ -130,8 +143,14 @@ class SourceBuild:
             str(self._folder),
             "--ignore-scripts",
         ]
-        limits = ["--fetch-timeout=30000", "--fetch-retries=1"]
-        self._run(f"fetching {NPM_PACKAGE} with npm", [*command, *limits], time_limit=180)
+        limits = ["--fetch-timeout=30000", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        self._run(
+            f"fetching {NPM_PACKAGE} with npm",
+            [*command, *limits],
+            time_limit=180,
+            next_step="Let npm reach its registry and run `replicell extension install` again, "
+            "or set CRSQLITE_PATH to a cr-sqlite library you have.",
+        )
         archives = list(self._folder.glob("*.tgz"))
         if len(archives) != 1:
             raise SourceBuildError(
@@ -150,15 +169,17 @@ class SourceBuild:
         command = [tools.cargo, "fetch", "--locked", "--manifest-path", str(self._bundle / "Cargo.toml")]
         self._environment.setdefault("CARGO_NET_RETRY", "1")
         self._environment.setdefault("CARGO_HTTP_TIMEOUT", "15")
+        next_step = (
+            "Let cargo reach its registry, or on Debian and Ubuntu install the packaged crates "
+            f"(apt install {_DEBIAN_PACKAGES}). Then run `replicell extension install` again."
+        )
         try:
-            self._run("fetching the crates that Cargo.lock names", command, time_limit=300)
-        except SourceBuildError as unreachable:
+            self._run(
+                "fetching the crates that Cargo.lock names", command, time_limit=300, next_step=next_step
+            )
+        except SourceBuildError:
             if not self._debian_crates.is_dir():
-                raise SourceBuildError(
-                    f"{unreachable}\nLet cargo reach its registry, or on Debian and Ubuntu install the "
-                    f"packaged crates (apt install {_DEBIAN_PACKAGES}). "
-                    "Then run `replicell extension install` again."
-                ) from unreachable
+                raise
             self._report("cargo cannot fetch crates: taking Debian's packaged ones")
             self._use_debian_crates()
             return "Debian's crates"
@@ -194,15 +215,12 @@ class SourceBuild:
             "--target-dir",
             str(target),
         ]
-        try:
-            self._run("compiling the Rust part", command, folder=self._bundle, time_limit=3600)
-        except SourceBuildError as failure:
-            if not (self._package / ".cargo").is_dir():
-                raise
-            raise SourceBuildError(
-                f"{failure}\nIt was tried with Debian's packaged crates; these are needed: "
-                f"apt install {_DEBIAN_PACKAGES}."
-            ) from failure
+        next_step = NEXT_STEP
+        if (self._package / ".cargo").is_dir():
+            next_step = f"Debian's packaged crates were used; needed are: apt install {_DEBIAN_PACKAGES}."
+        self._run(
+            "compiling the Rust part", command, folder=self._bundle, time_limit=3600, next_step=next_step
+        )
         # A target set in the user's cargo configuration adds a folder in between.
         archives = list(target.glob("**/release/libcrsql_bundle_static.a"))
         if len(archives) != 1:

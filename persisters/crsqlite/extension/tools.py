@@ -18,7 +18,7 @@ from typing import IO
 
 from replicell.persisters.errors import SourceBuildError, ToolMissingError
 
-__all__ = ["ToolRunner", "Tools", "find_tools", "require_rust"]
+__all__ = ["NEXT_STEP", "ToolRunner", "Tools", "find_tools", "require_rust"]
 
 _OLDEST_RUST = (1, 75)
 
@@ -28,7 +28,12 @@ _HOW_TO_GET = {
     "npm": "npm (comes with Node.js from nodejs.org, or apt install npm)",
 }
 
-_WORDS_SHOWN = 12
+NEXT_STEP = (
+    "Put that right and run `replicell extension install` again, "
+    "or set CRSQLITE_PATH to a cr-sqlite library you have."
+)
+
+_LINES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,8 @@ def find_tools() -> Tools:
     found: dict[str, object] = {"cargo": cargo, "cc": compiler, "npm": npm}
     if missing := [_HOW_TO_GET[name] for name, tool in found.items() if not tool]:
         raise ToolMissingError(
-            f"Building cr-sqlite from source needs what is not on this machine's PATH: {'; '.join(missing)}. "
-            "Install that and run `replicell extension install` again, "
-            "or set CRSQLITE_PATH to a cr-sqlite library you have."
+            f"Building cr-sqlite from source needs tools that are not on PATH: "
+            f"{'; '.join(missing)}. {NEXT_STEP}"
         )
     assert cargo is not None and npm is not None
     return Tools(cargo, compiler, npm)
@@ -115,6 +119,7 @@ class ToolRunner:
         folder: Path,
         environment: Mapping[str, str],
         time_limit: float = 600.0,
+        next_step: str = NEXT_STEP,
     ) -> str:
         """Run one tool to its end and return everything it said.
 
@@ -124,6 +129,7 @@ class ToolRunner:
             folder: where it runs.
             environment: all of its environment variables.
             time_limit: seconds after which it is ended.
+            next_step: what the user can do where it fails.
 
         Raises:
             SourceBuildError: it could not be started, failed or took too long.
@@ -143,12 +149,12 @@ class ToolRunner:
                 )
             except OSError as error:
                 raise SourceBuildError(
-                    f"{title} failed: {command[0]} cannot be run ({error.strerror})."
+                    f"{title} failed: {command[0]} cannot be run ({error.strerror}). {next_step}"
                 ) from error
             with process:
                 assert process.stdout is not None
                 try:
-                    said = self._follow(title, process.stdout, log, time_limit)
+                    said = self._follow(title, process.stdout, log, time_limit, next_step)
                     status = process.wait()
                 except BaseException:
                     _end(process)
@@ -156,11 +162,13 @@ class ToolRunner:
         if status != 0:
             raise SourceBuildError(
                 f"{title} failed: {Path(command[0]).name} ended with status {status}. "
-                f"All it said is in {self.log}; the last lines are:\n{_last_words(said)}"
+                f"All it said is in {self.log}; the last lines are:\n{_last_words(said)}\n{next_step}"
             )
         return said
 
-    def _follow(self, title: str, output: IO[bytes], log: IO[bytes], time_limit: float) -> str:
+    def _follow(
+        self, title: str, output: IO[bytes], log: IO[bytes], time_limit: float, next_step: str
+    ) -> str:
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=_read_lines, args=(output, lines), daemon=True).start()
         started = next_report = time.monotonic()
@@ -168,7 +176,9 @@ class ToolRunner:
         while True:
             now = time.monotonic()
             if now - started > time_limit:
-                raise SourceBuildError(f"{title} was ended after {time_limit:.0f} seconds; see {self.log}.")
+                raise SourceBuildError(
+                    f"{title} failed: it was ended after {time_limit:g} seconds, see {self.log}. {next_step}"
+                )
             if now >= next_report + self._interval:
                 next_report = now
                 self._report(
@@ -203,4 +213,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_words(said: str) -> str:
-    return "\n".join(f"  {line}" for line in said.rstrip().splitlines()[-_WORDS_SHOWN:])
+    return "\n".join(f"  {line}" for line in said.rstrip().splitlines()[-_LINES_SHOWN:])
