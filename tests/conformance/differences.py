@@ -69,7 +69,7 @@ PATCHES = (
     ),
     Patch(
         "a sorted listener does not hide changes",
-        "With a SortedRowIds listener TinyBase forgets that a cell was set away and back: to getCellChange it is new.",
+        "With a SortedRowIds listener TinyBase forgets that a cell was touched when it was set away and back.",
         ": collDel(cells, cellId),",
         ": 0,",
     ),

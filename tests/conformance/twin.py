@@ -225,7 +225,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of the script's own error behind `error`, or the name of an error that no script asked for."""
+    """The message of the script's own error behind `error`, or the name of one that no script asked for."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, ScriptError):
         seen = seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__

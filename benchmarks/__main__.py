@@ -1,0 +1,82 @@
+"""`python -m benchmarks [store] [peers] [persister] [sync]`: measure and print the figures; without sections, all."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.lines.peers import peer_lines
+from benchmarks.lines.store import store_lines
+from benchmarks.measure import Figure
+from benchmarks.processes import NodeMissingError, node
+from benchmarks.table import as_json, as_markdown, print_table
+
+SECTIONS = ("store", "peers", "persister", "sync")
+
+
+def figures_of(section: str) -> Iterator[Figure]:
+    """Measure the lines of one section, one after the other."""
+    if section == "store":
+        with node("store.mjs") as original:
+            for line in store_lines(original):
+                yield line.measure()
+    elif section == "peers":
+        for line in peer_lines():
+            yield line.measure()
+    elif section == "persister":
+        from benchmarks.lines.persister import persister_lines
+
+        for line in persister_lines():
+            yield line.measure()
+    else:
+        from benchmarks.lines.sync import sync_figures
+
+        yield from sync_figures()
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure replicell beside its peers."
+    )
+    parser.add_argument(
+        "sections", nargs="*", metavar="section", help=f"some of {', '.join(SECTIONS)}; default: all"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the figures as a Markdown table"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    options = parser.parse_args(arguments)
+    unknown = set(options.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+
+    console = Console()
+    figures: list[Figure] = []
+    try:
+        for section in options.sections or SECTIONS:
+            for figure in figures_of(section):
+                figures.append(figure)
+                console.print(f"[dim]{figure.section}: {figure.name}: {figure.factor:.2f}[/dim]")
+    except NodeMissingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print_table(figures, console)
+    if options.markdown:
+        options.markdown.write_text(as_markdown(figures), encoding="utf-8")
+    if options.json:
+        about = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+        }
+        options.json.write_text(as_json(figures, about), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The lines of the figures, a module a section."""
