@@ -132,7 +132,11 @@ def set_many(store: Store, chance: random.Random) -> None:
             store.set_row(
                 "todo",
                 f"many{number}",
-                {"text": f"{chance.random()}", "created": chance.randrange(1000), "completed": chance.random() < 0.5},
+                {
+                    "text": f"{chance.random()}",
+                    "created": chance.randrange(1000),
+                    "completed": chance.random() < 0.5,
+                },
             )
 
 

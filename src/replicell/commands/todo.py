@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--theme", choices=("dark", "light"), help="the colours (what the terminal says of itself, else dark)"
     )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write what goes on behind the screen to a file")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="a file for what goes on behind the screen")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -48,6 +48,10 @@ class TodoApp(App[None]):
         self.todos = todos
         self.connection = connection
         self.title = name
+        self._title_bar = TitleBar(name)
+        self._view = TodoView(todos)
+        self._entry = EntryLine(todos)
+        self._status_bar = StatusBar()
         self._is_follow_due = False
         self._unsubscribes: list[Callable[[], None]] = []
         self.register_theme(DARK)
@@ -55,10 +59,10 @@ class TodoApp(App[None]):
         self.theme = (DARK if is_dark else LIGHT).name
 
     def compose(self) -> ComposeResult:
-        yield TitleBar(self.title)
-        yield TodoView(self.todos)
-        yield EntryLine(self.todos)
-        yield StatusBar()
+        yield self._title_bar
+        yield self._view
+        yield self._entry
+        yield self._status_bar
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -108,14 +112,6 @@ class TodoApp(App[None]):
         self._entry.keep_all()
         self.exit()
 
-    @property
-    def _view(self) -> TodoView:
-        return self.screen_stack[0].query_one(TodoView)
-
-    @property
-    def _entry(self) -> EntryLine:
-        return self.screen_stack[0].query_one(EntryLine)
-
     def _focus_first(self) -> None:
         if self.todos:
             self._view.focus()
@@ -134,14 +130,10 @@ class TodoApp(App[None]):
 
     def _follow(self) -> None:
         self._is_follow_due = False
-        main = self.screen_stack[0]
+        state = self.connection.state
         self._view.follow()
-        main.query_one(TitleBar).show(self.connection.state)
-        self._show_status(main.query_one(StatusBar))
+        self._title_bar.show(state)
+        self._status_bar.show_counts(self.todos)
+        self._status_bar.show_reason(state.reason, is_failure=state.phase is Phase.REFUSED)
         if isinstance(self.screen, DeleteAllQuestion):
             self.screen.follow()
-
-    def _show_status(self, status: StatusBar) -> None:
-        state = self.connection.state
-        status.show_counts(self.todos)
-        status.show_reason(state.reason, is_failure=state.phase is Phase.REFUSED)

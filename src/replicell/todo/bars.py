@@ -29,17 +29,17 @@ class TitleBar(Horizontal):
 
     def __init__(self, name: str) -> None:
         super().__init__(id="title-bar")
-        self._title = name
+        self._title = Static(f"✔ {name}", id="title", markup=False)
+        self._connection = Static(id="connection", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield Static(f"✔ {self._title}", id="title", markup=False)
-        yield Static(id="connection", markup=False)
+        yield self._title
+        yield self._connection
 
     def show(self, state: ConnectionState) -> None:
         """Show the phase and how many changes wait to be sent."""
-        label = self.query_one("#connection", Static)
-        label.update(describe_phase(state))
-        label.set_classes(f"-{state.phase.name.lower()}")
+        self._connection.update(describe_phase(state))
+        self._connection.set_classes(f"-{state.phase.name.lower()}")
 
 
 class StatusBar(Horizontal):
@@ -47,21 +47,21 @@ class StatusBar(Horizontal):
 
     def __init__(self) -> None:
         super().__init__(id="status-bar")
+        self._counts = Static(id="counts", markup=False)
+        self._reason = Static(id="reason", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield Static(id="counts", markup=False)
-        yield Static(id="reason", markup=False)
+        yield self._counts
+        yield self._reason
 
     def show_counts(self, todos: TodoList) -> None:
         """Show how many todos are open and how many are done."""
-        counts = f"{todos.open_count} open, {todos.done_count} done"
-        self.query_one("#counts", Static).update(counts)
+        self._counts.update(f"{todos.open_count} open, {todos.done_count} done")
 
     def show_reason(self, text: str, *, is_failure: bool) -> None:
         """Show one line of explanation, in the colour of an error if it is one."""
-        label = self.query_one("#reason", Static)
-        label.update(single_line(text))
-        label.set_class(is_failure, "-failure")
+        self._reason.update(single_line(text))
+        self._reason.set_class(is_failure, "-failure")
 
 
 def describe_phase(state: ConnectionState) -> str:

@@ -50,10 +50,12 @@ class EntryLine(Horizontal):
         self._todos = todos
         self._edited: Todo | None = None
         self._waiting_draft = ""
+        self._prompt = Label(ADD_PROMPT, id="prompt")
+        self._line = Input(placeholder="What is to be done?", id="line", select_on_focus=False)
 
     def compose(self) -> ComposeResult:
-        yield Label(ADD_PROMPT, id="prompt")
-        yield Input(placeholder="What is to be done?", id="line", select_on_focus=False)
+        yield self._prompt
+        yield self._line
 
     def start_adding(self) -> None:
         """Put the typing cursor here."""
@@ -97,10 +99,6 @@ class EntryLine(Horizontal):
     def action_to_list(self) -> None:
         self.post_message(self.Left())
 
-    @property
-    def _line(self) -> Input:
-        return self.query_one("#line", Input)
-
     def _keep_edit(self, edited: Todo, typed: str) -> Entered | None:
         if typed == edited.text:
             return None
@@ -117,7 +115,7 @@ class EntryLine(Horizontal):
         self._waiting_draft = ""
 
     def _show(self, prompt: str, text: str) -> None:
-        self.query_one("#prompt", Label).update(prompt)
+        self._prompt.update(prompt)
         self.set_class(prompt == EDIT_PROMPT, "-editing")
         self._line.value = text
         self._line.cursor_position = len(text)

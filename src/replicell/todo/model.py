@@ -91,7 +91,8 @@ class TodoList:
         if not (text := single_line(text)):
             return None
         row_id = str(uuid.uuid4())
-        self._store.set_row(TABLE, row_id, {"text": text, "completed": False, "created": self._next_created()})
+        todo = {"text": text, "completed": False, "created": self._next_created()}
+        self._store.set_row(TABLE, row_id, todo)
         return row_id
 
     def toggle(self, row_id: str) -> None:

@@ -72,7 +72,9 @@ def logging_to(file: Path | None) -> Iterator[None]:
     try:
         handler = logging.FileHandler(file) if file else logging.NullHandler()
     except OSError as error:
-        raise LogFileError(f"cannot write the log to {file}: {error.strerror}; choose another --log") from error
+        raise LogFileError(
+            f"cannot write the log to {file}: {error.strerror}; choose another --log"
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

@@ -26,8 +26,8 @@ EMPTY = "Nothing to do. The line below takes the first todo."
 class TodoView(ScrollView, can_focus=True):
     """Shows a `TodoList`; follow it with `follow`.
 
-    The cursor belongs to a row id: whatever is added, deleted or moved around it, here or by another replica, it
-    stays on its todo. When that one is deleted it goes to the one that takes its place.
+    The cursor belongs to a row id: whatever is added, deleted or moved around it, here or by another replica,
+    it stays on its todo. When that one is deleted it goes to the one that takes its place.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -63,7 +63,7 @@ class TodoView(ScrollView, can_focus=True):
     def __init__(self, todos: TodoList) -> None:
         super().__init__(id="todos")
         self._todos = todos
-        self._selected: Todo | None = todos[0] if todos else None
+        self._selected: Todo | None = None
 
     @property
     def selected(self) -> Todo | None:
@@ -105,7 +105,7 @@ class TodoView(ScrollView, can_focus=True):
         if position < len(self._todos):
             line = self._draw(self._todos[position], width)
         elif position == 0:
-            line = Strip([Segment(f"{'':{CURSOR_WIDTH}}{EMPTY}", self.rich_style + self._style("todo-view--empty"))])
+            line = self._draw_emptiness()
         else:
             line = Strip([])
         return line.adjust_cell_length(width, self.rich_style)
@@ -159,6 +159,10 @@ class TodoView(ScrollView, can_focus=True):
 
     def _show_cursor(self) -> None:
         self.scroll_to_region(Region(0, self._cursor, 1, 1), animate=False)
+
+    def _draw_emptiness(self) -> Strip:
+        style = self.rich_style + self._style("todo-view--empty")
+        return Strip([Segment(" " * CURSOR_WIDTH + EMPTY, style)])
 
     def _draw(self, todo: Todo, width: int) -> Strip:
         selected = self._selected is not None and todo.row_id == self._selected.row_id
