@@ -1,4 +1,4 @@
-"""`python -m benchmarks [store] [peers] [persister] [sync]`: measure and print the figures; without sections, all."""
+"""`python -m benchmarks [store] [peers] [persister] [sync]`: the figures, of some sections or all."""
 
 from __future__ import annotations
 

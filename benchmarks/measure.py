@@ -24,12 +24,12 @@ class Target:
 
 def speed(times: float) -> Target:
     """At least so many times as fast as the peer."""
-    return Target(f"≥ {times:g}× as fast", lambda ours, theirs: theirs / ours >= times)
+    return Target(f"≥ {times:g} times as fast", lambda ours, theirs: theirs / ours >= times)
 
 
 def cost(times: float) -> Target:
     """At most so many times what the peer takes."""
-    return Target(f"≤ {times:g}× the cost", lambda ours, theirs: ours / theirs <= times)
+    return Target(f"≤ {times:g} times the cost", lambda ours, theirs: ours / theirs <= times)
 
 
 def at_most(limit: float, text: str) -> Target:

@@ -24,6 +24,7 @@ class LineProcess:
     """A child process that reads JSON lines and writes JSON lines; ended by closing its input."""
 
     def __init__(self, *command: str) -> None:
+        self._name = " ".join(command)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT
         )
@@ -38,7 +39,7 @@ class LineProcess:
         line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
-            raise RuntimeError(f"{self._process.args} ended with code {code}; its error is printed above")
+            raise RuntimeError(f"{self._name} ended with code {code}; its error is printed above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

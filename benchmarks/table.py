@@ -26,7 +26,7 @@ def amount(figure: Figure, value: float) -> str:
 
 
 def ratio(figure: Figure) -> str:
-    return f"{figure.factor:.2f}× " + ("as fast" if figure.ratio == "speed" else "the cost")
+    return f"{figure.factor:.2f} times " + ("as fast" if figure.ratio == "speed" else "the cost")
 
 
 def verdict(figure: Figure) -> str:

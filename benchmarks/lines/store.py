@@ -1,4 +1,4 @@
-"""The Store beside TinyBase's, which runs in benchmarks/node/store.mjs: each function here has its twin there."""
+"""The Store beside TinyBase's, which runs in benchmarks/node/store.mjs where each function has its twin."""
 
 from __future__ import annotations
 

@@ -1,0 +1,19 @@
+"""A server for the figures, tells its port, ends with its input: `python -m benchmarks.sync_server FOLDER`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from replicell.sync import SyncServer
+
+
+async def main(folder: str) -> None:
+    async with SyncServer(folder, host="localhost", port=0) as server:
+        print(json.dumps({"port": server.port}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
