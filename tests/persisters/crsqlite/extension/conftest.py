@@ -15,6 +15,7 @@ import pytest
 from replicell.persisters.crsqlite.extension import extension_path
 from replicell.persisters.crsqlite.extension.cache import ExtensionCache, cache_folder
 from replicell.persisters.crsqlite.extension.release import Platform
+from tests.persisters.crsqlite.extension.building_machine import BuildingMachine
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -36,7 +37,7 @@ def cache(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ext
 
 
 @pytest.fixture
-def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_tools(cache: ExtensionCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which nothing can be built."""
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -112,3 +113,11 @@ def server() -> Iterator[ReleaseServer]:
         server.released.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def machine(
+    cache: ExtensionCache, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> BuildingMachine:
+    """A machine that builds the extension of this machine in a moment."""
+    return BuildingMachine(tmp_path / "machine", library.read_bytes(), monkeypatch)
