@@ -1,0 +1,179 @@
+"""What a database's replicated tables look like, as needed to read their changes and to judge incoming ones.
+
+The schema is read anew only when SQLite's schema cookie has moved, so asking for the catalogue costs one pragma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import apsw
+
+__all__ = ["Affinity", "Catalog", "CatalogTable"]
+
+Affinity: TypeAlias = Literal["INTEGER", "TEXT", "BLOB", "REAL", "NUMERIC"]
+
+_CLOCK_SUFFIX = "__crsql_clock"
+_FLOOR = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTable:
+    """One replicated table and the SQL that reads its changes.
+
+    Args:
+        name: The table's name, exact case.
+        key: Affinity of each key column by name, in PRIMARY KEY order.
+        columns: Affinity of each other column by name.
+        versions_sql: db_versions above a version up to another, without an author: bindings (since, until, author's ordinal, limit).
+        changes_sql: The changes after a clock position: bindings (version, key, column, until, author's ordinal, limit).
+        local_version_sql: A cell's col_version: bindings (packed key's values..., column).
+    """
+
+    name: str
+    key: Mapping[str, Affinity]
+    columns: Mapping[str, Affinity]
+    versions_sql: str
+    changes_sql: str
+    local_version_sql: str
+
+
+class Catalog:
+    """The replicated tables of one connection, kept up to date with its schema.
+
+    It belongs to the thread that uses the connection.
+    """
+
+    def __init__(self) -> None:
+        self._cookie: object = None
+        self._tables: dict[str, CatalogTable] = {}
+        self._versions_sql = ""
+
+    def tables(self, conn: apsw.Connection) -> Mapping[str, CatalogTable]:
+        """Return the replicated tables by name, as they are in the connection's present transaction."""
+        cookie = conn.execute("PRAGMA schema_version").get
+        if cookie != self._cookie:
+            self._tables = {name: _describe(conn, name) for name in _replicated_names(conn)}
+            self._versions_sql = _latest_sql(self._tables)
+            self._cookie = cookie
+        return self._tables
+
+    def cookie(self, conn: apsw.Connection) -> object:
+        """Return a value that changes with the schema, and only with it."""
+        self.tables(conn)
+        return self._cookie
+
+    def versions(self, conn: apsw.Connection) -> tuple[int, dict[str, int]]:
+        """Return the newest db_version on disk, and that of each replicated table that has any, by name in order."""
+        self.tables(conn)
+        by_table = {
+            str(name): int(version)
+            for name, version in conn.execute(self._versions_sql)
+            if version is not None
+        }
+        latest = max(by_table.values(), default=0)
+        by_table.pop(_FLOOR, None)
+        return latest, by_table
+
+    def latest_version(self, conn: apsw.Connection) -> int:
+        """Return the newest db_version on disk, 0 for a database without changes."""
+        return self.versions(conn)[0]
+
+
+def _replicated_names(conn: apsw.Connection) -> list[str]:
+    rows = conn.execute(
+        "SELECT substr(clock.name, 1, length(clock.name) - ?) FROM sqlite_master AS clock"
+        " WHERE clock.type = 'table' AND substr(clock.name, -?) = ? ORDER BY 1",
+        (len(_CLOCK_SUFFIX), len(_CLOCK_SUFFIX), _CLOCK_SUFFIX),
+    )
+    return [str(name) for (name,) in rows]
+
+
+def _describe(conn: apsw.Connection, table: str) -> CatalogTable:
+    key: list[tuple[int, str, Affinity]] = []
+    columns: dict[str, Affinity] = {}
+    info = conn.execute("SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (table,))
+    for name, declared_type, key_position in info:
+        affinity = _affinity(str(declared_type))
+        if key_position:
+            key.append((int(key_position), str(name), affinity))
+        else:
+            columns[str(name)] = affinity
+    ordered_key = {name: affinity for _, name, affinity in sorted(key)}
+    return CatalogTable(
+        name=table,
+        key=ordered_key,
+        columns=columns,
+        versions_sql=_versions_sql(table),
+        changes_sql=_changes_sql(table, list(ordered_key), list(columns)),
+        local_version_sql=_local_version_sql(table, list(ordered_key)),
+    )
+
+
+def _affinity(declared_type: str) -> Affinity:
+    """Apply SQLite's rules for the affinity of a declared type, in their order."""
+    declared = declared_type.upper()
+    if "INT" in declared:
+        return "INTEGER"
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if not declared or "BLOB" in declared:
+        return "BLOB"
+    if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
+        return "REAL"
+    return "NUMERIC"
+
+
+def _versions_sql(table: str) -> str:
+    clock = _quoted(table + _CLOCK_SUFFIX)
+    return (
+        f"SELECT db_version FROM {clock}"
+        " WHERE db_version > ? AND db_version <= ? AND site_id IS NOT ? ORDER BY db_version LIMIT ?"
+    )
+
+
+def _changes_sql(table: str, key: list[str], columns: list[str]) -> str:
+    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
+    packed = ", ".join(f"pks.{_quoted(name)}" for name in key)
+    same_row = " AND ".join(f"base.{_quoted(name)} = pks.{_quoted(name)}" for name in key)
+    values = " ".join(f"WHEN {_literal(name)} THEN base.{_quoted(name)}" for name in columns)
+    value = f"CASE clock.col_name {values} END" if values else "NULL"
+    return (
+        f"SELECT crsql_pack_columns({packed}), clock.col_name, {value}, clock.col_version,"
+        " coalesce(life.col_version, 1), clock.seq, clock.db_version, clock.key"
+        f" FROM {clock} AS clock"
+        f" JOIN {keys} AS pks ON pks.__crsql_key = clock.key"
+        f" LEFT JOIN {_quoted(table)} AS base ON {same_row}"
+        f" LEFT JOIN {clock} AS life ON life.key = clock.key AND life.col_name = '-1'"
+        " WHERE (clock.db_version, clock.key, clock.col_name) > (?, ?, ?)"
+        " AND clock.db_version <= ? AND clock.site_id IS NOT ?"
+        " ORDER BY clock.db_version, clock.key, clock.col_name LIMIT ?"
+    )
+
+
+def _local_version_sql(table: str, key: list[str]) -> str:
+    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
+    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
+    return (
+        f"SELECT col_version FROM {clock}"
+        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key}) AND col_name = ?"
+    )
+
+
+def _latest_sql(tables: Iterable[str]) -> str:
+    # Dropping a table drops its clock rows, so cr-sqlite keeps the version it had before as a floor.
+    floor = f"SELECT {_literal(_FLOOR)}, CAST(value AS INTEGER) FROM crsql_master WHERE key = 'pre_compact_dbversion'"
+    clocks = (
+        f"SELECT {_literal(name)}, max(db_version) FROM {_quoted(name + _CLOCK_SUFFIX)}" for name in tables
+    )
+    return " UNION ALL ".join([*clocks, floor])
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

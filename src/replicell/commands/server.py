@@ -1,0 +1,90 @@
+"""``replicell server``: the sync server as a program."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicell.sync.server import SyncServer
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "serve rooms that replicas sync through, one database file each"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the server's options to a parser."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8040, help="port, 0 for any free one (default: %(default)s)")
+    parser.add_argument("--data-dir", default="rooms", help="folder of the rooms' files (default: %(default)s)")
+    parser.add_argument("--token", action="append", default=[], help="token that may read and write; repeatable")
+    parser.add_argument(
+        "--read-only-token", action="append", default=[], help="token that may only read; repeatable"
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        help="web page that may connect from a browser, as https://example.com, or * for all; repeatable",
+    )
+    parser.add_argument(
+        "--schema",
+        choices=("auto", "strict"),
+        default="auto",
+        help="auto: create the tables that clients announce; strict: keep to the room's own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-message-size",
+        type=int,
+        default=1024 * 1024,
+        help="biggest message that is taken, in bytes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--room-idle-seconds",
+        type=float,
+        default=60.0,
+        help="how long a room stays open without clients (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="how much is logged to stderr (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C; prints ``listening on ws://host:port`` when clients may come."""
+    from replicell.sync.server import SyncServer
+
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    server = SyncServer(
+        args.data_dir,
+        host=args.host,
+        port=args.port,
+        tokens=args.token,
+        read_only_tokens=args.read_only_token,
+        origins=args.origin,
+        schema_policy=args.schema,
+        max_message_size=args.max_message_size,
+        room_idle_seconds=args.room_idle_seconds,
+    )
+    asyncio.run(_serve(server))
+    return 0
+
+
+async def _serve(server: SyncServer) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with server:
+        print(f"listening on {server.url}", flush=True)
+        await stop.wait()

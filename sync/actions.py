@@ -1,0 +1,99 @@
+"""What a session wants done: the only way it touches the world.
+
+A session calls ``emit`` with one action at a time, in order. The shell around it moves the bytes and runs the jobs; the
+simulation does the same with a clock and a network of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from replicell.sync.jobs import Job
+
+__all__ = [
+    "CLOSE_CODES",
+    "Action",
+    "Close",
+    "Emit",
+    "Progress",
+    "Reidentify",
+    "Send",
+    "SessionOptions",
+]
+
+CLOSE_CODES: Final = {
+    "restart": 1012,
+    "internal": 1011,
+    "malformed": 4400,
+    "unauthorized": 4401,
+    "read_only": 4403,
+    "timeout": 4408,
+    "replaced": 4409,
+    "forked": 4410,
+    "protocol": 4422,
+}
+"""Websocket close codes by the reason that goes with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a frame: binary if it is bytes, text if it is a string."""
+
+    frame: bytes | str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection.
+
+    Args:
+        reason: A key of `CLOSE_CODES`.
+        message: For people.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reidentify:
+    """Give the client's database a new site id and connect anew.
+
+    Args:
+        message: Why, for people.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something about the session has changed that its owner may want to look at."""
+
+
+Action: TypeAlias = Send | Close | Reidentify | Progress | Job[Any]
+
+Emit: TypeAlias = Callable[[Action], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Times and sizes that both kinds of session keep to.
+
+    Args:
+        handshake_timeout: Seconds until a connection that has not got through its handshake is closed.
+        heartbeat_interval: Seconds after which it is asked about what was sent and is not acknowledged.
+        window_bytes: How many bytes may be sent and not acknowledged.
+        window_batches: How many batches may be.
+        part_bytes: About the biggest frame of changes.
+        transaction_bytes: The biggest transaction that is held back until it is complete; a bigger one is applied in pieces.
+    """
+
+    handshake_timeout: float = 10.0
+    heartbeat_interval: float = 5.0
+    window_bytes: int = 1024 * 1024
+    window_batches: int = 256
+    part_bytes: int = 256 * 1024
+    transaction_bytes: int = 64 * 1024 * 1024

@@ -1,0 +1,79 @@
+"""Schema that travels: announcing one's own tables and taking over the other side's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
+from replicell.persisters.crsqlite.schema import TableSchema, create_table
+from replicell.persisters.errors import PersisterError
+from replicell.sync.messages import TableAnnouncement
+
+__all__ = ["SchemaPolicy", "adopt_tables", "announce"]
+
+SchemaPolicy: TypeAlias = Literal["auto", "strict"]
+"""``auto`` takes over tables and columns that the other side announces, ``strict`` keeps to one's own."""
+
+
+def announce(conn: apsw.Connection, catalog: Catalog) -> list[TableAnnouncement]:
+    """Return all replicated tables of a database as a message says them."""
+    return [
+        TableAnnouncement(table.name, list(table.key), list(table.columns), list(table.key.values()))
+        for table in catalog.tables(conn).values()
+    ]
+
+
+def adopt_tables(
+    conn: apsw.Connection, catalog: Catalog, tables: Iterable[TableAnnouncement], policy: SchemaPolicy
+) -> list[str]:
+    """Create the announced tables and columns that are missing here, where the policy allows it.
+
+    Args:
+        conn: The database, outside of a transaction, for each table is created in one of its own.
+        catalog: The connection's catalogue.
+        tables: What the other side announced.
+        policy: With ``strict`` nothing is created.
+
+    Returns:
+        What is missing here and could not or may not be created, one sentence each. Changes to it are parked.
+    """
+    return [
+        problem
+        for table in tables
+        if (problem := _adopt(conn, table, catalog.tables(conn).get(table.name), policy)) is not None
+    ]
+
+
+def _adopt(
+    conn: apsw.Connection, table: TableAnnouncement, own: CatalogTable | None, policy: SchemaPolicy
+) -> str | None:
+    if own is not None:
+        if table.key != list(own.key) or table.key_types != list(own.key.values()):
+            return (
+                f"table {table.name!r} has the key {_key(own.key.items())} here"
+                f" and {_key(zip(table.key, table.key_types, strict=False))} there"
+            )
+        missing = [column for column in table.columns if column not in own.columns]
+        if not missing:
+            return None
+        if policy == "strict":
+            return f"table {table.name!r} has no column {', '.join(map(repr, missing))} here, and the schema is strict"
+    elif policy == "strict":
+        return f"there is no table {table.name!r} here, and the schema is strict"
+    elif len(table.key) != 1 or table.key_types != ["TEXT"]:
+        return (
+            f"table {table.name!r} has the key {_key(zip(table.key, table.key_types, strict=False))}; only a table with"
+            " one TEXT key is created by itself: create this one on every side"
+        )
+    try:
+        create_table(conn, TableSchema(table.name, tuple(table.key), tuple(table.columns)))
+    except (PersisterError, apsw.Error) as error:
+        return f"table {table.name!r} cannot be taken over: {error}"
+    return None
+
+
+def _key(columns: Iterable[tuple[str, str]]) -> str:
+    return "(" + ", ".join(f"{name} {kind}" for name, kind in columns) + ")"

@@ -1,0 +1,395 @@
+"""The sync client: keeps a database and a server's room the same, for as long as it is open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl as ssl_module
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from types import TracebackType
+from typing import Final, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.uri import parse_uri
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
+from replicell.persisters.crsqlite.versions import latest_version
+from replicell.persisters.errors import PersisterError
+from replicell.sync.actions import CLOSE_CODES, SessionOptions
+from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.backoff import Backoff
+from replicell.sync.client_session import ClientSession
+from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
+from replicell.sync.messages import RefusedChange
+from replicell.sync.status import SyncStatus
+from replicell.sync.wire import Wire
+
+__all__ = ["StatusListener", "SyncClient"]
+
+StatusListener = Callable[["SyncClient", SyncStatus, str], object]
+"""Called with the client, its new status and the detail."""
+
+_log = logging.getLogger("replicell.sync.client")
+
+_TICK_SECONDS: Final = 1.0
+_LASTING_SECONDS: Final = 2.0
+"""A connection that held so long was a good one; the next attempt may follow at once."""
+_MAX_REFUSED: Final = 1000
+_MAX_REIDENTIFICATIONS: Final = 3
+_REFUSING_CODES: Final = frozenset(
+    CLOSE_CODES[reason] for reason in ("malformed", "unauthorized", "read_only", "protocol")
+)
+_REFUSING_STATUSES: Final = frozenset((400, 401, 403, 404))
+
+
+class SyncClient:
+    """Pushes the database's changes to a server as soon as they are committed, and pulls everybody else's.
+
+    It needs no care: without a connection it tries again, and whatever was written meanwhile follows. It works on the
+    database only, so that a persister and any number of other programs may use that at the same time.
+
+    Args:
+        db: An open database.
+        url: The room's address: ``ws://host:port/room`` or ``wss://...``.
+        token: The access token, sent in the ``Authorization`` header.
+        schema_policy: ``auto`` creates tables and columns that the server announces; ``strict`` parks their changes
+            until the program has created them.
+        backoff: How long to wait between attempts to connect.
+        ssl: For ``wss://`` addresses that need more than the system's certificates.
+        options: Times and sizes of the protocol.
+        max_message_size: The biggest frame that is taken from the server, in bytes.
+        open_timeout: Seconds within which a connection must stand.
+
+    Raises:
+        SyncError: The address is not one of a websocket.
+
+    Example::
+
+        async with CrSqliteDatabase("todo.db") as db, SyncClient(db, "ws://localhost:8040/my-room") as sync:
+            await db.execute("INSERT INTO todo(id, text) VALUES ('1', 'Buy milk')")
+            await sync.wait_until_synced(timeout=10)
+    """
+
+    def __init__(
+        self,
+        db: CrSqliteDatabase,
+        url: str,
+        *,
+        token: str | None = None,
+        schema_policy: SchemaPolicy = "auto",
+        backoff: Backoff | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        options: SessionOptions | None = None,
+        max_message_size: int = 64 * 1024 * 1024,
+        open_timeout: float = 10.0,
+    ) -> None:
+        try:
+            parse_uri(url)
+        except InvalidURI as error:
+            raise SyncError(f"{url!r} is not the address of a room: it looks like ws://host:port/room") from error
+        if schema_policy not in ("auto", "strict"):
+            raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
+        self._db = db
+        self._url = url
+        self._token = token
+        self._schema_policy: SchemaPolicy = schema_policy
+        self._backoff = backoff or Backoff()
+        self._ssl = ssl
+        self._options = options or SessionOptions()
+        self._max_message_size = max_message_size
+        self._open_timeout = open_timeout
+        self._catalog = Catalog()
+        self._status = SyncStatus.CLOSED
+        self._detail = "not started"
+        self._listeners: dict[str, StatusListener] = {}
+        self._listener_ids = count()
+        self._marks = count(1)
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._refused: deque[RefusedChange] = deque(maxlen=_MAX_REFUSED)
+        self._session: ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing: list[Callable[[], object]] = []
+        self._running = asyncio.Event()
+        self._connection: ClientConnection | None = None
+        self._last_problem = ""
+        self._fork = ""
+        self._reidentifications = 0
+
+    @property
+    def url(self) -> str:
+        """The room's address."""
+        return self._url
+
+    @property
+    def status(self) -> SyncStatus:
+        """How it is doing."""
+        return self._status
+
+    @property
+    def status_detail(self) -> str:
+        """One sentence more about the status, for people; empty if there is nothing to say."""
+        return self._detail
+
+    @property
+    def refused_changes(self) -> tuple[RefusedChange, ...]:
+        """The last changes, at most 1000, that one of the two sides could not apply, with the reasons."""
+        return tuple(self._refused)
+
+    def add_status_listener(self, listener: StatusListener) -> str:
+        """Call a listener whenever the status or its detail changes.
+
+        Returns:
+            An id for `del_listener`.
+        """
+        listener_id = str(next(self._listener_ids))
+        self._listeners[listener_id] = listener
+        return listener_id
+
+    def del_listener(self, listener_id: str) -> Self:
+        """Call a listener no more; an unknown id is ignored."""
+        self._listeners.pop(listener_id, None)
+        return self
+
+    async def start(self) -> Self:
+        """Begin to connect; starting a started client does nothing."""
+        if self._task is None:
+            subscription = self._db.on_change(self._on_change)
+            hook = self._db.before_close(self.close)
+            self._closing = [subscription.cancel, hook.cancel]
+            self._running.set()
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"SyncClient {self._url}")
+        return self
+
+    async def close(self) -> None:
+        """End the connection; what is not acknowledged yet is sent the next time. Closing twice does nothing."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        for cancel in self._closing:
+            cancel()
+        task.cancel()
+        await asyncio.wait([task])
+        self._set_status(SyncStatus.CLOSED, "closed")
+
+    async def pause(self) -> None:
+        """Disconnect and stay so until `resume`; the database may be written as before."""
+        self._require_started()
+        self._running.clear()
+        self._set_status(SyncStatus.PAUSED, "")
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def resume(self) -> None:
+        """Connect again, at once, after `pause` or while it waits."""
+        self._require_started()
+        if self._status is SyncStatus.PAUSED:
+            self._set_status(SyncStatus.CONNECTING, "")
+        self._running.set()
+        self._wake_waiters()
+
+    async def wait_until_synced(self, timeout: float | None = None) -> None:
+        """Wait until everything committed here so far is on the server's disk, and everything the server has is here.
+
+        Args:
+            timeout: Seconds to wait at most, None for as long as it takes.
+
+        Raises:
+            SyncTimeoutError: It took longer.
+            SyncClosedError: The client is not started, or was closed meanwhile.
+            RefusedError: The server does not take this client.
+        """
+        self._require_started()
+        try:
+            async with asyncio.timeout(timeout):
+                own_version = await self._db.read(latest_version)
+                while not await self._reached(own_version):
+                    pass
+        except TimeoutError:
+            detail = f" ({self._detail})" if self._detail else ""
+            raise SyncTimeoutError(
+                f"{self._url} is not synced after {timeout} seconds: it is {self._status.value}{detail}"
+            ) from None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<SyncClient {self._url} {self._status.value}>"
+
+    def on_progress(self) -> None:
+        """The session has got on; called by the connection."""
+        session = self._session
+        if session is None:
+            return
+        for problem in session.problems:
+            self._refused.extend(problem.rows)
+            self._last_problem = problem.message
+        self._refused.extend(session.refused)
+        session.problems.clear()
+        session.refused.clear()
+        if session.state == "live" and self._running.is_set():
+            self._set_status(SyncStatus.SYNCED if session.synced else SyncStatus.SYNCING, self._last_problem)
+        self._wake_waiters()
+
+    def on_reidentify(self, message: str) -> None:
+        """The database needs a new site id; called by the connection."""
+        self._fork = message
+
+    def _require_started(self) -> None:
+        if self._task is None:
+            raise SyncClosedError(f"the client of {self._url} is not running: await start() or use `async with`")
+
+    def _on_change(self, change: DatabaseChange) -> None:
+        if change.origin is not self and self._session is not None:
+            self._session.local_changes()
+            self.on_progress()
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            await self._running.wait()
+            self._set_status(SyncStatus.CONNECTING, self._detail if attempt else "")
+            self._fork = self._last_problem = ""
+            began = asyncio.get_running_loop().time()
+            refusal, detail = await self._attempt()
+            if asyncio.get_running_loop().time() > began + _LASTING_SECONDS:
+                attempt = 0
+            if self._fork:
+                refusal = refusal or await self._reidentify(self._fork)
+                if not refusal:
+                    continue
+            if not self._running.is_set():
+                self._set_status(SyncStatus.PAUSED, "")
+                continue
+            self._set_status(SyncStatus.REFUSED if refusal else SyncStatus.OFFLINE, refusal or detail)
+            await self._rest(self._backoff.refused if refusal else self._backoff.delay(attempt))
+            attempt += 1
+
+    async def _attempt(self) -> tuple[str, str]:
+        """Hold one connection for as long as it lasts; return a refusal, if it was one, and what went wrong."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token is not None else None
+        try:
+            async with connect(
+                self._url,
+                additional_headers=headers,
+                compression=None,
+                ssl=self._ssl,
+                open_timeout=self._open_timeout,
+                close_timeout=2,
+                max_size=self._max_message_size,
+            ) as websocket:
+                return await self._serve(websocket)
+        except InvalidStatus as error:
+            status = error.response.status_code
+            body = (error.response.body or b"").decode(errors="replace").strip()
+            text = f"the server answers {status}: {body}"
+            return text if status in _REFUSING_STATUSES else "", text
+        except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
+            return "", f"cannot connect: {error or type(error).__name__}"
+
+    async def _serve(self, websocket: ClientConnection) -> tuple[str, str]:
+        wire = Wire(websocket, self._db, self)
+        session = ClientSession(
+            emit=wire.emit, catalog=self._catalog, schema_policy=self._schema_policy, options=self._options
+        )
+        self._session, self._connection = session, websocket
+        ticker = asyncio.get_running_loop().create_task(self._tick(session))
+        try:
+            if self._running.is_set():
+                await wire.run(session)
+        finally:
+            self.on_progress()
+            self._session = self._connection = None
+            ticker.cancel()
+        if session.got_through:
+            self._reidentifications = 0
+        reason = websocket.close_reason or self._last_problem or "the connection was lost"
+        refusal = reason if websocket.close_code in _REFUSING_CODES else ""
+        return refusal, reason
+
+    async def _tick(self, session: ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            session.tick(loop.time())
+
+    async def _reidentify(self, reason: str) -> str:
+        """Give the database a new site id; return why that cannot be, or nothing."""
+        self._reidentifications += 1
+        if self._reidentifications > _MAX_REIDENTIFICATIONS:
+            self._reidentifications = 0
+            return f"a new site id did not help: {reason}"
+        old = self._db.site_id
+        try:
+            await self._db.reidentify()
+        except PersisterError as error:
+            return f"the database needs a new site id ({reason}), but: {error}"
+        self._catalog = Catalog()
+        _log.warning("%s: %s; its site id %s is now %s", self._db.path, reason, old.hex(), self._db.site_id.hex())
+        self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
+        return ""
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not when told to go on."""
+        waiter = self._add_waiter()
+        await asyncio.wait([waiter], timeout=seconds)
+        self._waiters.discard(waiter)
+
+    async def _reached(self, own_version: int) -> bool:
+        """Wait until a session has both sides' changes up to now over; return False if it ended before."""
+        while self._session is None or self._session.state != "live":
+            await self._next_progress()
+        session = self._session
+        number = next(self._marks)
+        session.ask_mark(number)
+        session.local_changes()
+        while self._session is session and session.state == "live":
+            pulled = number in session.marks and session.pulled >= session.marks[number]
+            if pulled and (session.read_only or session.pushed >= own_version):
+                del session.marks[number]
+                return True
+            await self._next_progress()
+        return False
+
+    async def _next_progress(self) -> None:
+        if self._task is None:
+            raise SyncClosedError(f"the client of {self._url} was closed")
+        if self._status is SyncStatus.REFUSED:
+            raise RefusedError(f"{self._url} refuses this client: {self._detail}", "refused")
+        waiter = self._add_waiter()
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _add_waiter(self) -> asyncio.Future[None]:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        return waiter
+
+    def _wake_waiters(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def _set_status(self, status: SyncStatus, detail: str) -> None:
+        if (status, detail) == (self._status, self._detail):
+            return
+        self._status, self._detail = status, detail
+        _log.debug("%s is %s: %s", self._url, status.value, detail)
+        for listener in list(self._listeners.values()):
+            try:
+                listener(self, status, detail)
+            except Exception:
+                _log.exception("a status listener failed")
+        self._wake_waiters()

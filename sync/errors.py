@@ -1,0 +1,77 @@
+"""The errors of the sync layer::
+
+SyncError
+├── SyncClosedError       something was asked of a client or server that is closed
+├── SyncTimeoutError      what was waited for did not come about in time
+├── RefusedError          the server refuses this client until something is changed
+├── ProtocolError         the other side sent what the protocol does not allow
+│   └── DecodeError       a frame that is no message of this protocol
+├── RoomNameError         a room name that is not allowed
+└── SchemaConflictError   an announced table that cannot be made to fit the one that is here
+"""
+
+from __future__ import annotations
+
+from replicell.errors import ReplicellError
+
+__all__ = [
+    "DecodeError",
+    "ProtocolError",
+    "RefusedError",
+    "RoomNameError",
+    "SchemaConflictError",
+    "SyncClosedError",
+    "SyncError",
+    "SyncTimeoutError",
+]
+
+
+class SyncError(ReplicellError):
+    """Base of all errors raised by replicell.sync."""
+
+
+class SyncClosedError(SyncError):
+    """Something was asked of a client or server that is closed or not started."""
+
+
+class SyncTimeoutError(SyncError, TimeoutError):
+    """What was waited for did not come about in time."""
+
+
+class RefusedError(SyncError, PermissionError):
+    """The server refuses this client until its token, its address or its data are put right.
+
+    Attributes:
+        code: The reason, for programs; one of `replicell.sync.messages.ProblemCode`.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ProtocolError(SyncError, ValueError):
+    """The other side sent something that the protocol does not allow, so the connection is closed.
+
+    Attributes:
+        code: The reason, for programs; one of `replicell.sync.messages.ProblemCode`.
+    """
+
+    def __init__(self, message: str, code: str = "protocol") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class DecodeError(ProtocolError):
+    """A frame that is no message of this protocol."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "malformed")
+
+
+class RoomNameError(SyncError, ValueError):
+    """A room name that is too long or holds characters that are not allowed."""
+
+
+class SchemaConflictError(SyncError, ValueError):
+    """An announced table or column that cannot be made to fit what is here."""

@@ -1,0 +1,378 @@
+"""The database work of the sessions: plain functions on a connection, each run in one transaction by whoever owns it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import (
+    MAX_PAGE_BYTES,
+    ROW,
+    Change,
+    Resume,
+    change_size,
+    cut_parts,
+    merge_changes,
+    read_page,
+)
+from replicell.persisters.crsqlite.epochs import Cursor, current_epoch, is_known
+from replicell.persisters.crsqlite.rules import Refusal, sift_changes
+from replicell.sync import ledger
+from replicell.sync.announcements import announce
+from replicell.sync.messages import Changes, Encoding, TableAnnouncement, encode
+
+__all__ = [
+    "Batch",
+    "Drained",
+    "Greeting",
+    "Introduction",
+    "Job",
+    "Outgoing",
+    "Settlement",
+    "TakenIn",
+    "drain_parked",
+    "finish_push_all",
+    "greet",
+    "introduce",
+    "read_outgoing",
+    "register",
+    "settle",
+    "take_in",
+]
+
+_Result = TypeVar("_Result")
+
+_KNOWN_SERVERS = 16
+
+_log = logging.getLogger("replicell.sync")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job(Generic[_Result]):
+    """Database work that a session asks for.
+
+    Args:
+        mode: ``read`` and ``write`` run in one transaction; ``run`` without, because it manages its own.
+        function: What to do, called with the connection.
+        done: To be called with the result once it is committed.
+        failed: To be called with the exception if it was rolled back.
+    """
+
+    mode: Literal["read", "write", "run"]
+    function: Callable[[apsw.Connection], _Result]
+    done: Callable[[_Result], None]
+    failed: Callable[[BaseException], None]
+
+
+class Batch(NamedTuple):
+    """Complete changes of some versions of the other side, or a piece of them that is too big to wait for the rest.
+
+    Args:
+        epoch: The sender's epoch.
+        until: The version they reach; None for a piece that leaves the cursor where it is.
+        rows: The changes.
+        size: Bytes of the frames they came in.
+    """
+
+    epoch: bytes
+    until: int | None
+    rows: list[Change]
+    size: int
+
+
+class Introduction(NamedTuple):
+    """What a client says of itself in `Hello`."""
+
+    site_id: bytes
+    cursors: list[Cursor]
+    tables: list[TableAnnouncement]
+    cookie: object
+
+
+class Settlement(NamedTuple):
+    """What a client makes of the server's `Welcome`.
+
+    Args:
+        forked: Whether the server knows a history of this site id that is not this file's.
+        epoch: The client's newest epoch.
+        push_since: The version after which to push.
+        push_all_until: The version up to which everything is pushed, whoever wrote it.
+    """
+
+    forked: bool
+    epoch: bytes
+    push_since: int
+    push_all_until: int
+
+
+class Greeting(NamedTuple):
+    """What a server says of itself in `Welcome`."""
+
+    epoch: bytes
+    version: int
+    known: Cursor | None
+    since: int
+    reset: bool
+    unmet: bool
+    tables: list[TableAnnouncement]
+    cookie: object
+
+
+class Outgoing(NamedTuple):
+    """An encoded part of the own changes.
+
+    Args:
+        frame: The message, or None if there is nothing to send.
+        until: The version the batch reaches.
+        latest: The newest version when it was read.
+        resume: Where the next part begins, None after the last.
+        tables: All own tables, if the schema is not the one announced last.
+        cookie: The schema it was read under.
+        oversized: Changes that are too big for any frame and so were left out.
+    """
+
+    frame: bytes | str | None
+    until: int
+    latest: int
+    resume: Resume | None
+    tables: list[TableAnnouncement] | None
+    cookie: object
+    oversized: list[Change]
+
+
+class Drained(NamedTuple):
+    """What became of the parked changes.
+
+    Args:
+        merged: How many were merged because their table and column are there now.
+        tables: The tables there are now.
+        cookie: The schema that this is.
+    """
+
+    merged: int
+    tables: list[TableAnnouncement]
+    cookie: object
+
+
+class TakenIn(NamedTuple):
+    """What became of incoming changes.
+
+    Args:
+        before: The own latest version before.
+        after: And after; the same if nothing was new.
+        epoch: The own epoch.
+        refused: Changes that were not applied.
+        parked: Changes that wait for their table or column.
+        turned_away: How many more of those could not be kept.
+        frames: The applied changes encoded for others, as versions ``before`` to ``after``; empty if not asked for.
+    """
+
+    before: int
+    after: int
+    epoch: bytes
+    refused: list[Refusal]
+    parked: list[Refusal]
+    turned_away: int
+    frames: list[bytes]
+
+
+def introduce(conn: apsw.Connection, catalog: Catalog) -> Introduction:
+    """Prepare a client's database and say who it is (write)."""
+    ledger.create_ledger(conn)
+    return Introduction(
+        site_id=_site_id(conn),
+        cursors=ledger.server_cursors(conn, _KNOWN_SERVERS),
+        tables=announce(conn, catalog),
+        cookie=catalog.cookie(conn),
+    )
+
+
+def greet(conn: apsw.Connection, catalog: Catalog, site_id: bytes, cursors: Sequence[Cursor]) -> Greeting:
+    """Look up what a server knows of a client, and whether the client's cursor is of this history (read)."""
+    own = _site_id(conn)
+    cursor = next((cursor for cursor in cursors if cursor.site_id == own), None)
+    reset = cursor is not None and not is_known(conn, cursor)
+    return Greeting(
+        epoch=current_epoch(conn),
+        version=catalog.latest_version(conn),
+        known=ledger.peer_cursor(conn, site_id),
+        since=0 if cursor is None or reset else cursor.version,
+        reset=reset,
+        unmet=cursor is None or reset,
+        tables=announce(conn, catalog),
+        cookie=catalog.cookie(conn),
+    )
+
+
+def settle(
+    conn: apsw.Connection, catalog: Catalog, known: Cursor | None, server: Cursor, reset: bool
+) -> Settlement:
+    """Check the server's view of this client's history, and note where its changes begin (write).
+
+    Args:
+        conn: The client's database.
+        catalog: Its catalogue.
+        known: How far the server says it has this client.
+        server: The server's site id and epoch, and the version after which it will begin.
+        reset: Whether the server did not recognise this client's cursor. It has lost what others had given it, so all that
+            is here must be pushed again, and that is remembered until it is done.
+    """
+    epoch = current_epoch(conn)
+    if known is not None and not is_known(conn, known):
+        return Settlement(True, epoch, 0, 0)
+    record = ledger.server_record(conn, server.site_id)
+    if record is None or reset:
+        push_all_until = catalog.latest_version(conn) if reset else 0
+        ledger.store_server(conn, server, push_all_until)
+    else:
+        push_all_until = record.push_all_until
+    push_since = 0 if known is None or push_all_until else known.version
+    return Settlement(False, epoch, push_since, push_all_until)
+
+
+def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:
+    """Note that the server has acknowledged everything that had to be pushed anew (write)."""
+    conn.execute("UPDATE replicell_servers SET push_all_until = 0 WHERE site_id = ?", (site_id,))
+
+
+def register(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Note a client's newest epoch, so that a copy of its file that lives on beside it is found out (write)."""
+    ledger.store_peer(conn, cursor)
+
+
+def read_outgoing(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    *,
+    position: int,
+    since: int,
+    exclude: bytes | None,
+    batch: int,
+    part: int,
+    resume: Resume | None,
+    cookie: object,
+    encoding: Encoding,
+    max_bytes: int,
+    max_frame: int | None = None,
+) -> Outgoing:
+    """Read and encode the next part of the own changes (read).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        position: The version after which to read.
+        since: The version that the receiver has been brought to.
+        exclude: The receiver's site id, whose own changes it need not get back.
+        batch: The batch's number.
+        part: The part's number in it.
+        resume: Where the part begins, None for the first.
+        cookie: The schema that was announced last.
+        encoding: How the receiver wants it.
+        max_bytes: About the biggest frame.
+        max_frame: The biggest frame that the receiver takes; a value that does not fit is left out.
+    """
+    if max_frame is not None:
+        max_bytes = min(max_bytes, max_frame // 4)
+    page = read_page(conn, catalog, position, exclude=exclude, resume=resume, max_bytes=max_bytes)
+    changes, oversized = page.changes, list[Change]()
+    if max_frame is not None:
+        changes, oversized = _fitting(changes, max_frame - max_bytes)
+    frame = None
+    if changes or part:
+        message = Changes(current_epoch(conn), since, page.until, batch, part, page.resume is None, changes)
+        frame = encode(message, encoding)
+    seen = catalog.cookie(conn)
+    tables = announce(conn, catalog) if seen != cookie else None
+    return Outgoing(frame, page.until, catalog.latest_version(conn), page.resume, tables, seen, oversized)
+
+
+def take_in(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    batches: Sequence[Batch],
+    site_id: bytes,
+    store_cursor: Callable[[apsw.Connection, Cursor], None],
+    *,
+    trusted: bool,
+    batch: int | None = None,
+) -> TakenIn:
+    """Judge and merge incoming changes and move the cursor, all in one transaction (write).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        batches: What came, in order.
+        site_id: The direct neighbour it came from, who becomes its author here.
+        store_cursor: Remembers how far the neighbour's changes are here.
+        trusted: See `sift_changes`.
+        batch: The number under which to encode the applied changes for others, None for not at all.
+    """
+    before = catalog.latest_version(conn)
+    changes = batches[0].rows if len(batches) == 1 else [change for one in batches for change in one.rows]
+    accepted, refused, unknown = sift_changes(conn, catalog, changes, trusted=trusted)
+    for failure in reversed(merge_changes(conn, accepted, site_id)):
+        refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
+    turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
+    whole = [one for one in batches if one.until is not None]
+    if whole:
+        store_cursor(conn, Cursor(site_id, whole[-1].epoch, whole[-1].until or 0))
+    after = catalog.latest_version(conn) if accepted else before
+    epoch = current_epoch(conn)
+    frames = (
+        _encode_parts(epoch, before, after, batch, accepted, MAX_PAGE_BYTES)
+        if batch is not None and after > before
+        else []
+    )
+    return TakenIn(before, after, epoch, refused, unknown, turned_away, frames)
+
+
+def drain_parked(conn: apsw.Connection, catalog: Catalog, *, trusted: bool) -> Drained:
+    """Merge the parked changes whose table and column are there now (write)."""
+    merged = _drain(conn, catalog, trusted) if ledger.count_parked(conn) else 0
+    return Drained(merged, announce(conn, catalog), catalog.cookie(conn))
+
+
+def _drain(conn: apsw.Connection, catalog: Catalog, trusted: bool) -> int:
+    tables = [(table.name, (ROW, *table.key, *table.columns)) for table in catalog.tables(conn).values()]
+    parked = sorted(ledger.take_parked(conn, tables), key=_neighbour)
+    merged = 0
+    for site_id, group in groupby(parked, key=_neighbour):
+        accepted, refused, _ = sift_changes(conn, catalog, [one.change for one in group], trusted=trusted)
+        failures = merge_changes(conn, accepted, site_id)
+        for reason in (*(refusal.reason for refusal in refused), *(failure.reason for failure in failures)):
+            _log.warning("a parked change is given up: %s", reason)
+        merged += len(accepted) - len(failures)
+    return merged
+
+
+def _neighbour(parked: ledger.ParkedChange) -> bytes:
+    return parked.site_id
+
+
+def _fitting(changes: list[Change], limit: int) -> tuple[list[Change], list[Change]]:
+    oversized = [change for change in changes if change_size(change) > limit]
+    if not oversized:
+        return changes, oversized
+    return [change for change in changes if change_size(change) <= limit], oversized
+
+
+def _encode_parts(
+    epoch: bytes, since: int, until: int, batch: int, changes: list[Change], max_bytes: int
+) -> list[bytes]:
+    parts = list(cut_parts(changes, max_bytes))
+    frames = [
+        encode(Changes(epoch, since, until, batch, number, number + 1 == len(parts), part))
+        for number, part in enumerate(parts)
+    ]
+    return [frame for frame in frames if isinstance(frame, bytes)]
+
+
+def _site_id(conn: apsw.Connection) -> bytes:
+    site_id: Any = conn.execute("SELECT crsql_site_id()").get
+    return bytes(site_id)

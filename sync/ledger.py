@@ -1,0 +1,183 @@
+"""What the two sides remember about each other, in the database itself and in the same transactions as the rows.
+
+- ``replicell_peers``, at the server: how far it has each client's changes.
+- ``replicell_servers``, at the client: how far it has each server's changes, and up to where it must push everything anew.
+- ``replicell_parked``, at both: changes of tables or columns that are not known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.epochs import Cursor
+
+__all__ = [
+    "MAX_PARKED",
+    "ParkedChange",
+    "ServerRecord",
+    "count_parked",
+    "create_ledger",
+    "park",
+    "peer_cursor",
+    "server_cursors",
+    "server_record",
+    "store_peer",
+    "store_server",
+    "take_parked",
+]
+
+MAX_PARKED: Final = 100_000
+"""How many changes are kept for tables and columns that may never come, so that nobody can fill the disk with them."""
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS replicell_peers(
+    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replicell_servers(
+    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL,
+    push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replicell_parked(
+    position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT NULL, val,
+    col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL, UNIQUE(tbl, pk, cid, site_id));
+"""
+
+
+class ServerRecord(NamedTuple):
+    """What a client remembers of a server.
+
+    Args:
+        cursor: How far it has the server's changes.
+        push_all_until: The client's version up to which everything, whoever wrote it, must be pushed again; 0 for none.
+    """
+
+    cursor: Cursor
+    push_all_until: int
+
+
+class ParkedChange(NamedTuple):
+    """A change that waits for its table or column.
+
+    Args:
+        position: Its place in the ledger.
+        site_id: The neighbour it came from.
+        change: The change.
+    """
+
+    position: int
+    site_id: bytes
+    change: Change
+
+
+def create_ledger(conn: apsw.Connection) -> None:
+    """Create the tables where they are missing; in a write transaction."""
+    conn.execute(_TABLES)
+
+
+def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
+    """Return how far this server has a client's changes, None for a client it has never met."""
+    row = conn.execute("SELECT epoch, version FROM replicell_peers WHERE site_id = ?", (site_id,)).fetchone()
+    return None if row is None else Cursor(site_id, row[0], row[1])
+
+
+def store_peer(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Remember how far this server has a client's changes; a version never goes back."""
+    conn.execute(
+        "INSERT INTO replicell_peers(site_id, epoch, version) VALUES (?, ?, ?)"
+        " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch, version = max(version, excluded.version)"
+        " WHERE epoch IS NOT excluded.epoch OR version < excluded.version",
+        (cursor.site_id, cursor.epoch, cursor.version),
+    )
+
+
+def server_cursors(conn: apsw.Connection, limit: int) -> list[Cursor]:
+    """Return how far this client has the servers it met last, the latest first."""
+    rows = conn.execute(
+        "SELECT site_id, epoch, version FROM replicell_servers ORDER BY met DESC LIMIT ?", (limit,)
+    )
+    return [Cursor(*row) for row in rows]
+
+
+def server_record(conn: apsw.Connection, site_id: bytes) -> ServerRecord | None:
+    """Return what this client remembers of a server, None for one it has never met."""
+    row = conn.execute(
+        "SELECT epoch, version, push_all_until FROM replicell_servers WHERE site_id = ?", (site_id,)
+    ).fetchone()
+    return None if row is None else ServerRecord(Cursor(site_id, row[0], row[1]), row[2])
+
+
+def store_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int | None = None) -> None:
+    """Remember how far this client has a server's changes; ``push_all_until`` stays as it is when not given."""
+    conn.execute(
+        "INSERT INTO replicell_servers(site_id, epoch, version, push_all_until, met)"
+        " VALUES (?1, ?2, ?3, coalesce(?4, 0), (SELECT coalesce(max(met), 0) + 1 FROM replicell_servers))"
+        " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch, version = excluded.version,"
+        " push_all_until = coalesce(?4, push_all_until)",
+        (cursor.site_id, cursor.epoch, cursor.version, push_all_until),
+    )
+
+
+def park(conn: apsw.Connection, site_id: bytes, changes: Iterable[Change]) -> int:
+    """Keep changes until their table or column is there; of two for the same cell from the same side the newer one.
+
+    Returns:
+        How many could not be kept because the ledger is full.
+    """
+    room = MAX_PARKED - count_parked(conn)
+    turned_away = 0
+    for change in changes:
+        if room <= 0:
+            turned_away += 1
+            continue
+        conn.execute(
+            "INSERT INTO replicell_parked(site_id, tbl, pk, cid, val, col_version, cl, seq) VALUES (?,?,?,?,?,?,?,?)"
+            " ON CONFLICT(tbl, pk, cid, site_id) DO UPDATE SET"
+            " val = excluded.val, col_version = excluded.col_version, cl = excluded.cl, seq = excluded.seq"
+            " WHERE (excluded.cl, excluded.col_version) >= (cl, col_version)",
+            (
+                site_id,
+                change.table,
+                change.pk,
+                change.cid,
+                change.val,
+                change.col_version,
+                change.cl,
+                change.seq,
+            ),
+        )
+        room -= 1
+    return turned_away
+
+
+def count_parked(conn: apsw.Connection) -> int:
+    """Return how many changes are parked."""
+    count = conn.execute("SELECT count(*) FROM replicell_parked").get
+    return count if isinstance(count, int) else 0
+
+
+def take_parked(conn: apsw.Connection, tables: Iterable[tuple[str, Iterable[str]]]) -> list[ParkedChange]:
+    """Take the changes out of the ledger that the given tables and columns were missing for.
+
+    Args:
+        conn: The database, in a write transaction.
+        tables: The tables that are there now, each with all its columns and the row's own pseudo-column.
+    """
+    taken: list[ParkedChange] = []
+    for table, columns in tables:
+        known = set(columns)
+        rows: list[Any] = conn.execute(
+            "SELECT position, site_id, tbl, pk, cid, val, col_version, cl, seq FROM replicell_parked"
+            " WHERE tbl = ? ORDER BY position",
+            (table,),
+        ).fetchall()
+        taken.extend(
+            ParkedChange(position, site_id, Change(tbl, pk, cid, val, col_version, cl, seq, 0))
+            for position, site_id, tbl, pk, cid, val, col_version, cl, seq in rows
+            if cid in known
+        )
+    conn.executemany(
+        "DELETE FROM replicell_parked WHERE position = ?", [(parked.position,) for parked in taken]
+    )
+    return taken

@@ -1,0 +1,351 @@
+"""The messages of replicell's sync protocol, and their two encodings.
+
+One websocket message is one protocol message: a MessagePack map with a ``type`` (`Changes` is an array, for it is most of
+the traffic), or the same as JSON in a text frame, for people with a browser console. Each side answers in kind::
+
+    client                                    server
+      │  Hello   who I am, how far I have you, my tables
+      │ ─────────────────────────────────────────► │
+      │   Welcome  who I am, how far I have you, my tables
+      │ ◄───────────────────────────────────────── │
+      │  Ready   your view of my history is right  │
+      │ ─────────────────────────────────────────► │
+      │  Changes ◄──────────────────────► Changes  │   several may be under way
+      │  Ack     ◄──────────────────────► Ack      │   after the commit
+      │  Heartbeat ◄──────────────────► Heartbeat  │   "this is how far I have sent"; answered by Ack or Resend
+      │  Schema  ◄──────────────────────► Schema   │   before the first change that needs it
+      │  Mark    ─────────► Marked                 │   "tell me how far you are now"
+      │                     Problem                │   what is wrong, and which changes it is about
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final, Literal, TypeAlias, cast
+
+import msgspec
+
+from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.epochs import Cursor
+from replicell.persisters.crsqlite.keys import SqlValue
+from replicell.sync.errors import DecodeError
+
+__all__ = [
+    "PROTOCOL",
+    "Ack",
+    "Changes",
+    "Encoding",
+    "Heartbeat",
+    "Hello",
+    "Mark",
+    "Marked",
+    "Message",
+    "Problem",
+    "ProblemCode",
+    "Ready",
+    "RefusedChange",
+    "Resend",
+    "Schema",
+    "TableAnnouncement",
+    "Welcome",
+    "decode",
+    "encode",
+]
+
+PROTOCOL: Final = 1
+
+Encoding: TypeAlias = Literal["msgpack", "json"]
+
+ProblemCode: TypeAlias = Literal[
+    "malformed",  # a frame that is no message
+    "protocol",  # a message that is not allowed now, or a protocol version that is not spoken
+    "unauthorized",  # no token, or a wrong one
+    "read_only",  # changes from a client that may only read
+    "forked",  # this file is a copy of another one, or was restored: it needs a new site id
+    "replaced",  # another connection came with the same site id
+    "schema",  # tables or columns that are not taken over here
+    "refused",  # changes that were not applied, named in `rows`
+    "restart",  # the server is going away and will be back
+    "internal",  # the server failed; it is not the client's fault
+]
+
+
+class _Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
+    """What all messages have in common: their tag, and that unknown fields are refused."""
+
+
+class TableAnnouncement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A replicated table, as one side has it.
+
+    Args:
+        name: The table's name.
+        key: Its key columns, in PRIMARY KEY order.
+        columns: Its other columns.
+        key_types: The key columns' declared type affinities, in the same order.
+    """
+
+    name: str
+    key: list[str]
+    columns: list[str]
+    key_types: list[str]
+
+
+class RefusedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change that was not applied.
+
+    Args:
+        table: Its table.
+        pk: Its packed key.
+        cid: Its column.
+        reason: Why not.
+    """
+
+    table: str
+    pk: bytes
+    cid: str
+    reason: str
+
+
+class Hello(_Base, frozen=True):
+    """The client's first message.
+
+    Args:
+        protocol: The version of this protocol, 1.
+        site_id: The client database's site id.
+        cursors: How far the client has the servers it knows, the newest first.
+        tables: The client's tables.
+        token: The access token, where it could not be sent with the HTTP request.
+    """
+
+    protocol: int
+    site_id: bytes
+    cursors: list[Cursor]
+    tables: list[TableAnnouncement]
+    token: str | None = None
+
+
+class Welcome(_Base, frozen=True):
+    """The server's answer to `Hello`.
+
+    Args:
+        protocol: The version of this protocol, 1.
+        site_id: The site id of the room's database.
+        epoch: Its newest epoch.
+        version: Its latest version.
+        known: How far the server has the client's changes; the client checks it against its own history.
+        since: The version after which the server's changes will begin.
+        reset: Whether the client's cursor was not of this server's history, so that all begins anew on both sides.
+        tables: The room's tables.
+        max_message_size: The biggest frame that the server takes, in bytes.
+        read_only: Whether the client's changes are not wanted.
+    """
+
+    protocol: int
+    site_id: bytes
+    epoch: bytes
+    version: int
+    known: Cursor | None
+    since: int
+    reset: bool
+    tables: list[TableAnnouncement]
+    max_message_size: int
+    read_only: bool = False
+
+
+class Ready(_Base, frozen=True):
+    """The client has found the server's view of its history right, and changes may flow.
+
+    Args:
+        epoch: The newest epoch of the client's database.
+        since: The version after which the client's changes will begin, at most what `Welcome` said is known.
+    """
+
+    epoch: bytes
+    since: int
+
+
+class Schema(_Base, frozen=True):
+    """Tables as they are now, after some were added or altered.
+
+    Args:
+        tables: All of the sender's tables.
+    """
+
+    tables: list[TableAnnouncement]
+
+
+class Changes(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag_field="type", tag="changes"
+):
+    """All changes of the sender's versions after ``since`` up to ``until``, or one part of them.
+
+    Args:
+        epoch: The sender's newest epoch when they were read.
+        since: The version before the first; the receiver must have everything up to it.
+        until: The last version, always a whole one.
+        batch: A number that the parts of one batch share, and no other batch of the connection.
+        part: Number of this part, from 0.
+        last: Whether the batch ends with this part, and so may be applied.
+        rows: The changes.
+    """
+
+    epoch: bytes
+    since: int
+    until: int
+    batch: int
+    part: int
+    last: bool
+    rows: list[Change]
+
+
+class Ack(_Base, frozen=True):
+    """Everything up to a version is on the receiver's disk.
+
+    Args:
+        version: A version of the side that sent the changes.
+    """
+
+    version: int
+
+
+class Resend(_Base, frozen=True):
+    """Something is missing: the changes after a version are asked for again.
+
+    Args:
+        since: The version up to which the receiver has everything.
+    """
+
+    since: int
+
+
+class Heartbeat(_Base, frozen=True):
+    """Tells how far the sender's changes have been sent, so that a lost one is noticed; answered by `Ack` or `Resend`.
+
+    Args:
+        sent: The last version that was sent.
+    """
+
+    sent: int
+
+
+class Mark(_Base, frozen=True):
+    """Asks the server how far it is.
+
+    Args:
+        number: Any number, which comes back.
+    """
+
+    number: int
+
+
+class Marked(_Base, frozen=True):
+    """The answer to `Mark`: once the client has all up to ``version``, it has what the server had when asked.
+
+    Args:
+        number: The number that was asked with.
+        version: The server's latest version.
+    """
+
+    number: int
+    version: int
+
+
+class Problem(_Base, frozen=True):
+    """Something that was sent could not be accepted.
+
+    Args:
+        code: What kind of problem, for programs.
+        message: What was wrong, the rule and the next step.
+        rows: The changes it is about, at most 100 of them; others of their batch were applied.
+    """
+
+    code: ProblemCode
+    message: str
+    rows: list[RefusedChange] = []
+
+
+Message: TypeAlias = (
+    Hello | Welcome | Ready | Schema | Changes | Ack | Resend | Heartbeat | Mark | Marked | Problem
+)
+
+_MapMessage: TypeAlias = Hello | Welcome | Ready | Schema | Ack | Resend | Heartbeat | Mark | Marked | Problem
+
+# A MessagePack array begins with 0x90 to 0x9f or 0xdc, 0xdd; msgspec does not mix arrays and maps in one union.
+_ARRAY_HEADS: Final = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_changes = msgspec.msgpack.Decoder(Changes).decode
+_unpack_map = msgspec.msgpack.Decoder(_MapMessage).decode
+_to_json = msgspec.json.Encoder().encode
+_changes_from_json = msgspec.json.Decoder(Changes).decode
+_map_from_json = msgspec.json.Decoder(_MapMessage).decode
+
+
+def encode(message: Message, encoding: Encoding = "msgpack") -> bytes | str:
+    """Encode a message: bytes for a binary frame, or a string for a text frame."""
+    if encoding == "msgpack":
+        return _pack(message)
+    if isinstance(message, Changes):
+        message = msgspec.structs.replace(
+            message, rows=[_with_val(row, _val_to_json(row.val)) for row in message.rows]
+        )
+    return _to_json(message).decode()
+
+
+def decode(frame: bytes | str) -> Message:
+    """Decode a frame strictly.
+
+    Args:
+        frame: The content of a binary or a text frame.
+
+    Returns:
+        The message. The rows of `Changes` still need to be judged; only their shape is certain.
+
+    Raises:
+        DecodeError: The frame is no message of this protocol.
+    """
+    try:
+        if isinstance(frame, str):
+            return _decode_json(frame)
+        is_changes = bool(frame) and frame[0] in _ARRAY_HEADS
+        message: Message = _unpack_changes(frame) if is_changes else _unpack_map(frame)
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
+        raise DecodeError(f"a frame is no message of protocol {PROTOCOL}: {error}") from error
+    return message
+
+
+def _decode_json(frame: str) -> Message:
+    if not frame.lstrip().startswith("["):
+        message: Message = _map_from_json(frame)
+        return message
+    changes: Changes = _changes_from_json(frame)
+    return msgspec.structs.replace(
+        changes, rows=[_with_val(row, _val_from_json(row.val)) for row in changes.rows]
+    )
+
+
+def _with_val(row: Change, val: SqlValue) -> Change:
+    return row if val is row.val else msgspec.structs.replace(row, val=val)
+
+
+def _val_to_json(val: SqlValue) -> SqlValue:
+    """JSON has neither bytes nor infinities: they become ``{"blob": base64}`` and ``{"real": "inf"}``."""
+    if isinstance(val, bytes):
+        return cast(SqlValue, {"blob": base64.b64encode(val).decode()})
+    if isinstance(val, float) and val in (float("inf"), float("-inf")):
+        return cast(SqlValue, {"real": str(val)})
+    return val
+
+
+def _val_from_json(val: object) -> SqlValue:
+    if isinstance(val, dict) and len(val) == 1:
+        ((kind, text),) = val.items()
+        if kind == "blob" and isinstance(text, str):
+            try:
+                return base64.b64decode(text, validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"a blob is not base64: {error}") from error
+        if kind == "real" and text in ("inf", "-inf"):
+            return float(text)
+    return cast(SqlValue, val)

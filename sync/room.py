@@ -1,0 +1,178 @@
+"""A room: one database that many clients follow."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.sync import ledger
+from replicell.sync.actions import Emit, SessionOptions
+from replicell.sync.announcements import SchemaPolicy, announce
+from replicell.sync.jobs import Job, Outgoing, TakenIn, read_outgoing
+from replicell.sync.messages import TableAnnouncement
+from replicell.sync.ring import Ring, RingEntry
+
+if TYPE_CHECKING:
+    from replicell.sync.server_session import ServerSession
+
+__all__ = ["DEFAULT_MAX_MESSAGE_SIZE", "Room", "RoomState", "prepare_room"]
+
+DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
+
+
+class RoomState(NamedTuple):
+    """What a room begins with, read from its database.
+
+    Args:
+        site_id: The database's site id.
+        version: Its latest version.
+        tables: Its tables.
+        cookie: The schema that this is.
+    """
+
+    site_id: bytes
+    version: int
+    tables: list[TableAnnouncement]
+    cookie: object
+
+
+def prepare_room(conn: apsw.Connection, catalog: Catalog) -> RoomState:
+    """Prepare a room's database, in a write transaction, and read what the room begins with."""
+    ledger.create_ledger(conn)
+    site_id: Any = conn.execute("SELECT crsql_site_id()").get
+    return RoomState(
+        bytes(site_id), catalog.latest_version(conn), announce(conn, catalog), catalog.cookie(conn)
+    )
+
+
+class Room:
+    """Shares the recent changes of one database among its clients' sessions, without I/O.
+
+    Args:
+        emit: Takes the jobs that are the room's own.
+        catalog: The database's catalogue.
+        state: What `prepare_room` said.
+        schema_policy: Whether tables that clients announce are created.
+        options: Times and sizes of its sessions.
+        max_message_size: The biggest frame that a client may send, in bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        emit: Emit,
+        catalog: Catalog,
+        state: RoomState,
+        schema_policy: SchemaPolicy = "auto",
+        options: SessionOptions | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    ) -> None:
+        self._emit = emit
+        self.catalog = catalog
+        self.schema_policy = schema_policy
+        self.options = options or SessionOptions()
+        self.max_message_size = max_message_size
+        self.site_id = state.site_id
+        self.version = state.version
+        self.ring = Ring(state.version)
+        self._tables = state.tables
+        self._cookie = state.cookie
+        self._sessions: dict[bytes, ServerSession] = {}
+        self._batches = count(1)
+        self._refilling = False
+        self._refill_again = False
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._sessions)
+
+    def join(self, session: ServerSession) -> None:
+        """A client has said who it is; an older connection of the same site id is closed."""
+        older = self._sessions.get(session.site_id)
+        self._sessions[session.site_id] = session
+        if older is not None:
+            older.replaced()
+
+    def leave(self, session: ServerSession) -> None:
+        """A client is gone."""
+        if self._sessions.get(session.site_id) is session:
+            del self._sessions[session.site_id]
+
+    def next_batch(self) -> int:
+        """Return a number that no other batch of this room has."""
+        return next(self._batches)
+
+    def has_more(self, position: int) -> bool:
+        """Tell whether there are changes after a version."""
+        return position < self.version
+
+    def committed(self, taken: TakenIn, author: bytes) -> None:
+        """A client's changes are committed: share them with the others."""
+        if taken.after <= taken.before:
+            return
+        if taken.before == self.ring.until and not self._refilling and taken.frames:
+            self._share(taken.after, frozenset((author,)), tuple(taken.frames))
+        else:
+            self.changed()
+
+    def changed(self) -> None:
+        """Somebody else than a session has written to the database: find out what, once for all."""
+        if self._refilling:
+            self._refill_again = True
+            return
+        self._refilling = True
+        read = partial(
+            read_outgoing,
+            catalog=self.catalog,
+            position=self.ring.until,
+            since=self.ring.until,
+            exclude=None,
+            batch=self.next_batch(),
+            part=0,
+            resume=None,
+            cookie=self._cookie,
+            encoding="msgpack",
+            max_bytes=self.options.part_bytes,
+        )
+        self._emit(Job("read", read, self._refill, self._refill_failed))
+
+    def describe(self, tables: list[TableAnnouncement], cookie: object) -> None:
+        """The database's tables are these now; clients are told if that is new."""
+        if cookie != self._cookie:
+            self._tables, self._cookie = tables, cookie
+            for session in list(self._sessions.values()):
+                session.announce_tables(tables, cookie)
+
+    def _refill(self, outgoing: Outgoing) -> None:
+        self._refilling = False
+        if outgoing.tables is not None:
+            self.describe(outgoing.tables, outgoing.cookie)
+        if outgoing.resume is not None or outgoing.until < outgoing.latest:
+            # Too much for memory: each client reads it from the database at its own pace.
+            self.ring.restart(outgoing.latest)
+            self.version = outgoing.latest
+            self._pump()
+        elif isinstance(outgoing.frame, bytes):
+            self._share(outgoing.until, frozenset(), (outgoing.frame,))
+        if self._refill_again:
+            self._refill_again = False
+            self.changed()
+
+    def _refill_failed(self, error: BaseException) -> None:
+        self._refilling = False
+        for session in list(self._sessions.values()):
+            session.close("internal", f"the room's database cannot be read: {error}")
+
+    def _share(self, until: int, authors: frozenset[bytes], frames: tuple[bytes, ...]) -> None:
+        self.ring.append(RingEntry(self.ring.until, until, authors, frames, self._tables, self._cookie))
+        self.version = until
+        self._pump()
+
+    def _pump(self) -> None:
+        for session in list(self._sessions.values()):
+            session.pump()

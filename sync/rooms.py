@@ -1,0 +1,175 @@
+"""The rooms that a server has open: each with its file, opened when the first client comes and closed when none is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
+from replicell.sync.access import room_file_name
+from replicell.sync.actions import Action, SessionOptions
+from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.jobs import Job
+from replicell.sync.room import Room, prepare_room
+from replicell.sync.wire import run_job
+
+__all__ = ["OpenRoom", "RoomHost"]
+
+_log = logging.getLogger("replicell.sync.server")
+
+
+class OpenRoom:
+    """A room and its open database.
+
+    Args:
+        name: The room's name.
+        db: Its database.
+    """
+
+    def __init__(self, name: str, db: CrSqliteDatabase) -> None:
+        self.name = name
+        self.db = db
+        self.users = 0
+        self._room: Room | None = None
+
+    @property
+    def room(self) -> Room:
+        """The sans-I/O room."""
+        if self._room is None:
+            raise RuntimeError(f"the room {self.name!r} is not open yet")
+        return self._room
+
+    async def open(self, policy: SchemaPolicy, options: SessionOptions, max_message_size: int) -> None:
+        """Open the database and prepare it."""
+        await self.db.open()
+        try:
+            catalog = Catalog()
+            state = await self.db.write(prepare_room, catalog, origin=self)
+            self._room = Room(
+                emit=self._emit,
+                catalog=catalog,
+                state=state,
+                schema_policy=policy,
+                options=options,
+                max_message_size=max_message_size,
+            )
+            self.db.on_change(self._on_change)
+        except BaseException:
+            await self.db.close()
+            raise
+
+    def on_progress(self) -> None:
+        """A session of this room has got on: nothing to do."""
+
+    def on_reidentify(self, message: str) -> None:
+        """Only clients get a new site id."""
+        raise RuntimeError(f"a server does not change its site id: {message}")
+
+    def _emit(self, action: Action) -> None:
+        if isinstance(action, Job):
+            run_job(self.db, action, self)
+
+    def _on_change(self, change: DatabaseChange) -> None:
+        if change.origin is not self:
+            self.room.changed()
+
+
+class RoomHost:
+    """Opens and closes the rooms of a server.
+
+    Args:
+        data_dir: The folder of the rooms' files.
+        schema_policy: Whether tables that clients announce are created.
+        options: Times and sizes of the sessions.
+        max_message_size: The biggest frame that a client may send, in bytes.
+        idle_seconds: How long a room stays open without clients.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        schema_policy: SchemaPolicy,
+        options: SessionOptions,
+        max_message_size: int,
+        idle_seconds: float,
+    ) -> None:
+        self._data_dir = data_dir
+        self._schema_policy: SchemaPolicy = schema_policy
+        self._options = options
+        self._max_message_size = max_message_size
+        self._idle_seconds = idle_seconds
+        self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closers: set[asyncio.Task[None]] = set()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the rooms that are open."""
+        return sorted(self._rooms)
+
+    @asynccontextmanager
+    async def entered(self, name: str) -> AsyncIterator[OpenRoom]:
+        """Keep a room open for the length of the block."""
+        opened = await self._acquire(name)
+        opened.users += 1
+        try:
+            yield opened
+        finally:
+            opened.users -= 1
+            if opened.users == 0 and name in self._rooms:
+                loop = asyncio.get_running_loop()
+                self._timers[name] = loop.call_later(self._idle_seconds, self._close_idle, name)
+
+    async def close(self) -> None:
+        """Close all rooms."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for name in list(self._rooms):
+            self._start_closing(name)
+        if self._closers:
+            await asyncio.wait(self._closers)
+
+    async def _acquire(self, name: str) -> OpenRoom:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        opening = self._rooms.get(name)
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._open(name))
+            self._rooms[name] = opening
+        try:
+            # One opener for all who wait: a client that gives up must not take it away from the others.
+            return await asyncio.shield(opening)
+        except Exception:
+            if self._rooms.get(name) is opening:
+                del self._rooms[name]
+            raise
+
+    async def _open(self, name: str) -> OpenRoom:
+        opened = OpenRoom(name, CrSqliteDatabase(self._data_dir / room_file_name(name)))
+        await opened.open(self._schema_policy, self._options, self._max_message_size)
+        _log.info("room %r is open", name)
+        return opened
+
+    def _close_idle(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self._start_closing(name)
+
+    def _start_closing(self, name: str) -> None:
+        closer = asyncio.get_running_loop().create_task(self._close_room(name, self._rooms.pop(name)))
+        self._closers.add(closer)
+        closer.add_done_callback(self._closers.discard)
+
+    async def _close_room(self, name: str, opening: asyncio.Task[OpenRoom]) -> None:
+        try:
+            opened = await opening
+            await opened.db.close()
+            _log.info("room %r is closed", name)
+        except Exception:
+            _log.exception("room %r could not be closed properly", name)

@@ -1,0 +1,178 @@
+"""Runs one session over one websocket: moves its frames, runs its jobs, closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Final, Protocol
+
+import apsw
+from websockets.asyncio.connection import Connection, broadcast
+from websockets.exceptions import ConnectionClosed
+
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.sync.actions import CLOSE_CODES, Action, Close, Progress, Reidentify, Send
+from replicell.sync.jobs import Job
+from replicell.sync.session import Session
+
+__all__ = ["Wire", "run_job"]
+
+_HOLD_BYTES: Final = 1024 * 1024
+_RESUME_BYTES: Final = 256 * 1024
+_BACKLOG_BYTES: Final = 8 * 1024 * 1024
+_REASON_BYTES: Final = 120
+
+_log = logging.getLogger("replicell.sync")
+
+
+class _Owner(Protocol):
+    """Who runs a session and wants to know what becomes of it."""
+
+    def on_progress(self) -> None: ...
+
+    def on_reidentify(self, message: str) -> None: ...
+
+
+def run_job(db: CrSqliteDatabase, job: Job[Any], origin: object) -> None:
+    """Run a job on the database's thread and tell it how it went."""
+    try:
+        if job.mode == "read":
+            future = db.read(job.function)
+        elif job.mode == "write":
+            future = db.write(job.function, origin=origin)
+        else:
+            future = db.run(job.function, origin=origin)
+    except Exception as error:
+        asyncio.get_running_loop().call_soon(job.failed, error)
+        return
+    future.add_done_callback(lambda done: _finish(job, done))
+
+
+def _finish(job: Job[Any], future: asyncio.Future[Any]) -> None:
+    if future.cancelled():
+        job.failed(asyncio.CancelledError())
+        return
+    error = future.exception()
+    if error is None:
+        job.done(future.result())
+    else:
+        job.failed(error)
+
+
+class Wire:
+    """The shell around a session: nothing in it decides anything.
+
+    Args:
+        websocket: An open connection.
+        db: The session's database.
+        owner: Told about progress.
+    """
+
+    def __init__(self, websocket: Connection, db: CrSqliteDatabase, owner: _Owner) -> None:
+        self._websocket = websocket
+        self._db = db
+        self._owner = owner
+        self._session: Session | None = None
+        self._outgoing: deque[bytes | str] = deque()
+        self._outgoing_bytes = 0
+        self._holding = False
+        self._writer: asyncio.Task[None] | None = None
+        self._closer: asyncio.Task[None] | None = None
+        self._less_backlog = asyncio.Event()
+
+    def emit(self, action: Action) -> None:
+        """Do what the session wants done."""
+        match action:
+            case Send(frame):
+                self._write(frame)
+            case Job():
+                run_job(self._db, Job(action.mode, action.function, self._reporting(action), action.failed), self._owner)
+            case Close(reason, message):
+                self._close(CLOSE_CODES[reason], message)
+            case Reidentify(message):
+                self._owner.on_reidentify(message)
+                self._close(CLOSE_CODES["forked"], message)
+            case Progress():
+                self._owner.on_progress()
+
+    async def run(self, session: Session, first: bytes | str | None = None) -> None:
+        """Run a session until the connection ends; frames that come faster than they are applied wait in the socket.
+
+        Args:
+            session: A session whose actions go to `emit`.
+            first: A frame that was read already.
+        """
+        self._session = session
+        now = asyncio.get_running_loop().time
+        session.start(now())
+        try:
+            if first is not None:
+                session.receive(first, now())
+            async for frame in self._websocket:
+                session.receive(frame, now())
+                while session.backlog > _BACKLOG_BYTES and session.state != "closed":
+                    self._less_backlog.clear()
+                    await self._less_backlog.wait()
+        except ConnectionClosed:
+            _log.debug("the connection ended without a closing handshake")
+        finally:
+            session.connection_lost()
+            await self._finish()
+
+    def _reporting(self, job: Job[Any]) -> Any:
+        def done(result: object) -> None:
+            job.done(result)
+            self._less_backlog.set()
+
+        return done
+
+    def _write(self, frame: bytes | str) -> None:
+        # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the loop.
+        if not self._outgoing and self._websocket.transport.get_write_buffer_size() == 0:
+            broadcast((self._websocket,), frame)
+            return
+        self._outgoing.append(frame)
+        self._outgoing_bytes += len(frame)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._drain())
+        if self._outgoing_bytes > _HOLD_BYTES and not self._holding:
+            self._holding = True
+            self._hold(True)
+
+    async def _drain(self) -> None:
+        try:
+            while self._outgoing:
+                # Taken out only once it is sent, so that no later frame can overtake it.
+                frame = self._outgoing[0]
+                await self._websocket.send(frame)
+                self._outgoing.popleft()
+                self._outgoing_bytes -= len(frame)
+                if self._holding and self._outgoing_bytes <= _RESUME_BYTES:
+                    self._holding = False
+                    self._hold(False)
+        except ConnectionClosed:
+            self._outgoing.clear()
+        finally:
+            self._writer = None
+
+    def _hold(self, held: bool) -> None:
+        if self._session is not None:
+            self._session.hold_sending(held)
+
+    def _close(self, code: int, message: str) -> None:
+        self._less_backlog.set()
+        if self._closer is None:
+            self._closer = asyncio.get_running_loop().create_task(self._say_goodbye(code, message))
+
+    async def _say_goodbye(self, code: int, message: str) -> None:
+        if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=1)
+        await self._websocket.close(code, message.encode()[:_REASON_BYTES].decode(errors="ignore"))
+
+    async def _finish(self) -> None:
+        for task in (self._closer, self._writer):
+            if task is not None:
+                await asyncio.wait([task], timeout=5)
+                if not task.done():
+                    task.cancel()
