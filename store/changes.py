@@ -1,0 +1,278 @@
+"""What a transaction has touched: enough to undo it, to tell listeners, and to replay it elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from replicell.store.cells import Cell, EncodedCell, decode_cell, is_same_cell
+from replicell.store.ids import Id
+from replicell.store.missing import MISSING, MissingType
+
+__all__ = [
+    "CellChange",
+    "Changes",
+    "EncodedRow",
+    "EncodedTable",
+    "GetCellChange",
+    "GetIdChanges",
+    "GetValueChange",
+    "IdChanges",
+    "RowChanges",
+    "TransactionLog",
+    "TransactionRecord",
+    "ValueChange",
+]
+
+EncodedRow: TypeAlias = dict[Id, EncodedCell]
+EncodedTable: TypeAlias = dict[Id, EncodedRow]
+
+IdChanges: TypeAlias = dict[Id, Literal[1, -1]]
+"""Which ids came (1) and which went (-1)."""
+
+
+class CellChange(NamedTuple):
+    """What a transaction did to one cell, or to one value."""
+
+    changed: bool
+    """Whether the transaction touched it; also when it was put back as it was."""
+    old: Cell | MissingType
+    """What it was before, or MISSING."""
+    new: Cell | MissingType
+    """What it is now, or MISSING."""
+
+
+ValueChange: TypeAlias = CellChange
+
+GetCellChange: TypeAlias = Callable[[Id, Id, Id], CellChange]
+GetValueChange: TypeAlias = Callable[[Id], ValueChange]
+GetIdChanges: TypeAlias = Callable[[], IdChanges]
+
+RowChanges: TypeAlias = Mapping[Id, Cell | MissingType]
+"""New cells of a row by id; MISSING stands for a deleted one."""
+
+
+class Changes(NamedTuple):
+    """The net difference that a transaction made, to be replayed with `Store.apply_changes`.
+
+    ``MISSING`` stands for a deleted table, row, cell or value. It is TinyBase's ``[tables, values, 1]``.
+    """
+
+    tables: dict[Id, dict[Id, dict[Id, Cell | MissingType] | MissingType] | MissingType]
+    values: dict[Id, Cell | MissingType]
+    is_changes: Literal[1] = 1
+
+
+class TransactionLog(NamedTuple):
+    """Everything there is to know about a transaction, as TinyBase's 10-tuple.
+
+    Cells are in their encoded form (see `replicell.store.cells`), pairs are ``(old, new)``, and ids that were
+    not given where something invalid was written are `MISSING`.
+    """
+
+    cells_touched: bool
+    values_touched: bool
+    changed_cells: dict[Id, dict[Id, dict[Id, tuple[EncodedCell | MissingType, EncodedCell | MissingType]]]]
+    invalid_cells: dict[Id | MissingType, dict[Id | MissingType, dict[Id | MissingType, list[Any]]]]
+    changed_values: dict[Id, tuple[EncodedCell | MissingType, EncodedCell | MissingType]]
+    invalid_values: dict[Id | MissingType, list[Any]]
+    changed_table_ids: IdChanges
+    changed_row_ids: dict[Id, IdChanges]
+    changed_cell_ids: dict[Id, dict[Id, IdChanges]]
+    changed_value_ids: IdChanges
+
+
+class TransactionRecord:
+    """What the open transaction has touched so far.
+
+    Only the first old content of each touched cell is kept; its new content is in the store. Ids are noted as
+    they come and go, cancelling out, in the order in which listeners will hear of them.
+    """
+
+    __slots__ = (
+        "cell_ids",
+        "cells",
+        "invalid_cells",
+        "invalid_values",
+        "row_ids",
+        "table_cell_ids",
+        "table_ids",
+        "value_ids",
+        "values",
+    )
+
+    def __init__(self) -> None:
+        self.cells: dict[Id, dict[Id, dict[Id, EncodedCell | MissingType]]] = {}
+        self.table_ids: IdChanges = {}
+        self.table_cell_ids: dict[Id, IdChanges] = {}
+        self.row_ids: dict[Id, IdChanges] = {}
+        self.cell_ids: dict[Id, dict[Id, IdChanges]] = {}
+        self.values: dict[Id, EncodedCell | MissingType] = {}
+        self.value_ids: IdChanges = {}
+        self.invalid_cells: dict[Id | MissingType, dict[Id | MissingType, dict[Id | MissingType, list[Any]]]]
+        self.invalid_cells = {}
+        self.invalid_values: dict[Id | MissingType, list[Any]] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.clear_changes()
+        self.invalid_cells.clear()
+        self.invalid_values.clear()
+
+    def clear_changes(self) -> None:
+        """Forget what was changed, but not what was invalid."""
+        self.cells.clear()
+        self.values.clear()
+        if self.row_ids or self.cell_ids or self.value_ids:
+            self.table_ids.clear()
+            self.table_cell_ids.clear()
+            self.row_ids.clear()
+            self.cell_ids.clear()
+            self.value_ids.clear()
+
+    def touch_cell(self, table_id: Id, row_id: Id, cell_id: Id, old: EncodedCell | MissingType) -> None:
+        """Note what a cell was before its first change."""
+        rows = self.cells.get(table_id)
+        if rows is None:
+            self.cells[table_id] = {row_id: {cell_id: old}}
+            return
+        cells = rows.get(row_id)
+        if cells is None:
+            rows[row_id] = {cell_id: old}
+        elif cell_id not in cells:
+            cells[cell_id] = old
+
+    def touch_row_id(self, table_id: Id, row_id: Id, change: Literal[1, -1]) -> None:
+        """Note that a row came or went."""
+        ids = self.row_ids.get(table_id)
+        if ids is None:
+            self.row_ids[table_id] = {row_id: change}
+        else:
+            note_id(ids, row_id, change)
+
+    def touch_cell_id(self, table_id: Id, row_id: Id, cell_id: Id, change: Literal[1, -1]) -> None:
+        """Note that a cell came or went."""
+        rows = self.cell_ids.get(table_id)
+        if rows is None:
+            self.cell_ids[table_id] = {row_id: {cell_id: change}}
+            return
+        ids = rows.get(row_id)
+        if ids is None:
+            rows[row_id] = {cell_id: change}
+        else:
+            note_id(ids, cell_id, change)
+
+    def touch_table_cell_id(self, table_id: Id, cell_id: Id, change: Literal[1, -1]) -> None:
+        """Note that the first cell of an id came to a table, or the last one went."""
+        note_id(self.table_cell_ids.setdefault(table_id, {}), cell_id, change)
+
+    def refuse_cell(
+        self, table_id: Id | MissingType, row_id: Id | MissingType, cell_id: Id | MissingType, cell: object
+    ) -> None:
+        """Note that something could not be stored in a cell."""
+        rows = self.invalid_cells.setdefault(table_id, {})
+        rows.setdefault(row_id, {}).setdefault(cell_id, []).append(cell)
+
+    def refuse_value(self, value_id: Id | MissingType, value: object) -> None:
+        """Note that something could not be stored as a value."""
+        self.invalid_values.setdefault(value_id, []).append(value)
+
+    def changes(self, tables: Mapping[Id, EncodedTable], values: EncodedRow) -> Changes:
+        """Return the net changes, given the store's present content."""
+        table_changes: dict[Id, dict[Id, dict[Id, Cell | MissingType] | MissingType] | MissingType] = {}
+        for table_id, rows in self.cells.items():
+            if self.table_ids.get(table_id) == -1:
+                table_changes[table_id] = MISSING
+                continue
+            row_ids = self.row_ids.get(table_id, {})
+            table = tables.get(table_id, {})
+            row_changes: dict[Id, dict[Id, Cell | MissingType] | MissingType] = {}
+            for row_id, cells in rows.items():
+                if row_ids.get(row_id) == -1:
+                    row_changes[row_id] = MISSING
+                else:
+                    cell_changes = _net_changes(cells, table.get(row_id, {}))
+                    if cell_changes:
+                        row_changes[row_id] = cell_changes
+            if row_changes:
+                table_changes[table_id] = row_changes
+        return Changes(table_changes, _net_changes(self.values, values))
+
+    def log(self, tables: Mapping[Id, EncodedTable], values: EncodedRow) -> TransactionLog:
+        """Return the whole record as copies, given the store's present content."""
+        changed_cells = {}
+        for table_id, rows in self.cells.items():
+            table = tables.get(table_id, {})
+            changed_rows = {}
+            for row_id, cells in rows.items():
+                pairs = _net_pairs(cells, table.get(row_id, {}))
+                if pairs:
+                    changed_rows[row_id] = pairs
+            if changed_rows:
+                changed_cells[table_id] = changed_rows
+        return TransactionLog(
+            bool(self.cells),
+            bool(self.values),
+            changed_cells,
+            {
+                t: {r: {c: list(bad) for c, bad in cells.items()} for r, cells in rows.items()}
+                for t, rows in self.invalid_cells.items()
+            },
+            _net_pairs(self.values, values),
+            {value_id: list(bad) for value_id, bad in self.invalid_values.items()},
+            dict(self.table_ids),
+            {table_id: dict(ids) for table_id, ids in self.row_ids.items() if ids},
+            _copy_of_cell_ids(self.cell_ids),
+            dict(self.value_ids),
+        )
+
+    def __str__(self) -> str:
+        touched = [
+            f"{table_id}/{row_id}/{cell_id}"
+            for table_id, rows in self.cells.items()
+            for row_id, cells in rows.items()
+            for cell_id in cells
+        ]
+        touched += [f"value {value_id}" for value_id in self.values]
+        if not touched:
+            return "a transaction that touched nothing"
+        more = f" and {len(touched) - 3} more" if len(touched) > 3 else ""
+        return f"the transaction that touched {', '.join(touched[:3])}{more}"
+
+
+def note_id(ids: IdChanges, thing_id: Id, change: Literal[1, -1]) -> None:
+    """Note that an id came or went; going cancels coming, and the other way round."""
+    if ids.get(thing_id) == -change:
+        del ids[thing_id]
+    else:
+        ids[thing_id] = change
+
+
+def _net_changes(
+    olds: Mapping[Id, EncodedCell | MissingType], news: EncodedRow
+) -> dict[Id, Cell | MissingType]:
+    changes: dict[Id, Cell | MissingType] = {}
+    for thing_id, old in olds.items():
+        new = news.get(thing_id, MISSING)
+        if not is_same_cell(old, new):
+            changes[thing_id] = MISSING if new is MISSING else decode_cell(new)
+    return changes
+
+
+def _net_pairs(
+    olds: Mapping[Id, EncodedCell | MissingType], news: EncodedRow
+) -> dict[Id, tuple[EncodedCell | MissingType, EncodedCell | MissingType]]:
+    pairs = {}
+    for thing_id, old in olds.items():
+        new = news.get(thing_id, MISSING)
+        if not is_same_cell(old, new):
+            pairs[thing_id] = (old, new)
+    return pairs
+
+
+def _copy_of_cell_ids(cell_ids: dict[Id, dict[Id, IdChanges]]) -> dict[Id, dict[Id, IdChanges]]:
+    copied = {
+        table_id: {row_id: dict(ids) for row_id, ids in rows.items() if ids}
+        for table_id, rows in cell_ids.items()
+    }
+    return {table_id: rows for table_id, rows in copied.items() if rows}

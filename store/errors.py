@@ -1,0 +1,157 @@
+"""Every error that the store raises on purpose.
+
+::
+
+    ReplicellError
+    └── StoreError
+        ├── InvalidWriteError (ValueError)     strict stores: content that may not be stored
+        │   ├── InvalidCellError
+        │   └── InvalidValueError
+        ├── SchemaError (ValueError)           strict stores: a schema entry that means nothing
+        ├── SchemaDataLossError (ValueError)   strict stores: a schema under which data would go
+        ├── WriteForbiddenError                strict stores: a write inside a listener that may only read
+        └── WrongThreadError                   any store: used by a thread that does not own it
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from replicell.errors import ReplicellError
+from replicell.store.missing import MISSING, MissingType
+
+__all__ = [
+    "InvalidCellError",
+    "InvalidValueError",
+    "InvalidWriteError",
+    "SchemaDataLossError",
+    "SchemaError",
+    "SchemaLoss",
+    "StoreError",
+    "WriteForbiddenError",
+    "WrongThreadError",
+]
+
+
+class StoreError(ReplicellError):
+    """Base of the errors of `replicell.store`."""
+
+
+class InvalidWriteError(StoreError, ValueError):
+    """A strict store was given something it cannot hold; nothing was changed.
+
+    Attributes:
+        value: What was offered, or `MISSING` where something required was absent.
+        rule: The rule it breaks, in words.
+    """
+
+    def __init__(self, where: str, value: object, rule: str) -> None:
+        self.value = value
+        self.rule = rule
+        offered = "nothing was given" if value is MISSING else f"{_shortened(value)} was given"
+        super().__init__(
+            f"{where}: {rule}, but {offered}. Nothing was changed. "
+            "Correct what is written, or widen the schema if it should be allowed."
+        )
+
+
+class InvalidCellError(InvalidWriteError):
+    """A strict store was given an invalid table, row or cell.
+
+    Attributes:
+        table_id: The table, or `MISSING` if the tables as a whole were wrong.
+        row_id: The row, or `MISSING` if the table as a whole was wrong or the row had no id yet.
+        cell_id: The cell, or `MISSING` if the row as a whole was wrong.
+    """
+
+    def __init__(
+        self,
+        table_id: str | MissingType,
+        row_id: str | MissingType,
+        cell_id: str | MissingType,
+        value: object,
+        rule: str,
+    ) -> None:
+        self.table_id = table_id
+        self.row_id = row_id
+        self.cell_id = cell_id
+        parts = (("table", table_id), ("row", row_id), ("cell", cell_id))
+        where = ", ".join(f"{name} {part!r}" for name, part in parts if part is not MISSING)
+        super().__init__(where or "tables", value, rule)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.table_id, self.row_id, self.cell_id, self.value, self.rule)
+
+
+class InvalidValueError(InvalidWriteError):
+    """A strict store was given an invalid keyed value.
+
+    Attributes:
+        value_id: The value's id, or `MISSING` if the values as a whole were wrong.
+    """
+
+    def __init__(self, value_id: str | MissingType, value: object, rule: str) -> None:
+        self.value_id = value_id
+        super().__init__("values" if value_id is MISSING else f"value {value_id!r}", value, rule)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.value_id, self.value, self.rule)
+
+
+class SchemaError(StoreError, ValueError):
+    """A strict store was given a schema with an entry it would have to ignore or alter."""
+
+
+class SchemaLoss(NamedTuple):
+    """One thing that a schema change would drop or replace.
+
+    Attributes:
+        path: ``(table_id, row_id, cell_id)`` or ``(value_id,)``.
+        value: What is stored there now.
+        replacement: What would stand there instead, or `MISSING` if nothing would.
+        rule: The rule that the present value breaks.
+    """
+
+    path: tuple[str, ...]
+    value: object
+    replacement: object
+    rule: str
+
+
+class SchemaDataLossError(StoreError, ValueError):
+    """A schema change on a strict store would drop or replace data; nothing was changed.
+
+    Attributes:
+        losses: Everything that would go, in the order of the store.
+    """
+
+    def __init__(self, losses: list[SchemaLoss]) -> None:
+        self.losses = losses
+        shown = "; ".join(
+            f"{'/'.join(loss.path)} = {_shortened(loss.value)} ({loss.rule})" for loss in losses[:5]
+        )
+        more = f"; and {len(losses) - 5} more" if len(losses) > 5 else ""
+        super().__init__(
+            f"this schema would drop or replace {len(losses)} stored item(s): {shown}{more}. Nothing was "
+            "changed. Migrate the data first, or pass discard=True to let it go."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.losses,)
+
+
+class WriteForbiddenError(StoreError):
+    """A strict store was written to inside a listener that may only read.
+
+    Normal and did-finish listeners see a finished transaction. Write from a mutator listener
+    (``mutator=True``), a will-finish listener, or after the transaction.
+    """
+
+
+class WrongThreadError(StoreError):
+    """A store was used by a thread that does not own it."""
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,340 @@
+"""Row ids in the order of a cell, and keeping that order as rows change without sorting anew.
+
+A `SortedView` holds the order of one table by one cell in buckets of a few hundred rows, so that moving a row
+costs a search and the copying of one bucket, and a window of rows is found without looking at the others. Views
+are shared by all listeners that want the same order, and exist only while somebody listens.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from functools import cmp_to_key
+from operator import neg
+from typing import Any, NamedTuple, TypeAlias
+
+from replicell.store.cells import RICH_PREFIX, EncodedCell, decode_cell
+from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.ids import Id, to_id
+from replicell.store.missing import MISSING, MissingType
+
+__all__ = ["SortedRows", "SortedRowsSpec", "SortedView", "Sorter", "default_sort_key"]
+
+Sorter: TypeAlias = Callable[[Any, Any], int | float]
+"""Compares two cells (or row ids); negative if the first comes first. An absent cell is given as MISSING."""
+
+KeyOf: TypeAlias = Callable[[Id, EncodedRow], Any]
+
+_OPTIONS = {
+    "tableId": "table_id",
+    "cellId": "cell_id",
+    "table_id": "table_id",
+    "cell_id": "cell_id",
+    "descending": "descending",
+    "offset": "offset",
+    "limit": "limit",
+    "sorter": "sorter",
+}
+
+
+def default_sort_key(cell: EncodedCell | MissingType) -> tuple[int, Any]:
+    """Return what the default order compares: numbers, with absent, None and False as 0, then strings.
+
+    Strings compare by UTF-16 units as in JavaScript, which differs from Python only where characters beyond
+    U+FFFF meet those from U+E000; objects and arrays come last, by their JSON text. TinyBase gives mixed types
+    no consistent order, so a total one stands here.
+
+    >>> sorted([3, None, "b", 2.5, "a", True], key=default_sort_key)
+    [None, True, 2.5, 3, 'a', 'b']
+    """
+    if cell is MISSING or cell is None:
+        return (0, 0)
+    if isinstance(cell, str):
+        if cell[:1] == RICH_PREFIX:
+            return (2, cell)
+        return (1, cell if cell.isascii() or max(cell) < "\U00010000" else _utf16_units(cell))
+    return (0, cell)
+
+
+def _utf16_units(text: str) -> str:
+    encoded = text.encode("utf-16-be", "surrogatepass")
+    return "".join([chr(high << 8 | low) for high, low in zip(encoded[::2], encoded[1::2], strict=True)])
+
+
+class SortedRowsSpec(NamedTuple):
+    """Which rows are wanted, and in which order."""
+
+    table_id: Id
+    cell_id: Id | None
+    descending: bool
+    offset: int
+    limit: int | None
+    sorter: Sorter | None
+
+    @classmethod
+    def from_arguments(
+        cls,
+        table_id: object,
+        cell_id: object = None,
+        descending: object = False,
+        offset: int | None = 0,
+        limit: int | None = None,
+        sorter: Sorter | None = None,
+    ) -> SortedRowsSpec:
+        """Take the arguments of `Store.get_sorted_row_ids`."""
+        return cls(
+            to_id(table_id),
+            None if cell_id is None or cell_id is MISSING else to_id(cell_id),
+            bool(descending),
+            int(offset or 0),
+            None if limit is None or limit is MISSING else int(limit),
+            sorter,
+        )
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> SortedRowsSpec:
+        """Take the same as one mapping, in snake_case or TinyBase's spelling.
+
+        Raises:
+            TypeError: If an option is unknown or the table is not given.
+        """
+        arguments = {}
+        for name, value in options.items():
+            if name not in _OPTIONS:
+                raise TypeError(
+                    f"unknown sorting option {name!r}; there are {', '.join(sorted(set(_OPTIONS.values())))}"
+                )
+            arguments[_OPTIONS[name]] = value
+        return cls.from_arguments(**arguments)
+
+    @property
+    def reversed(self) -> bool:
+        """Whether the order is that of the view from its end: ties are reversed as well."""
+        return self.descending and self.sorter is None
+
+    def key_function(self) -> KeyOf:
+        """Return the function from a row to what is compared, ascending."""
+        cell_id, sorter = self.cell_id, self.sorter
+        if sorter is None:
+            if cell_id is None:
+                return lambda row_id, row: default_sort_key(row_id)
+            return lambda row_id, row: default_sort_key(row.get(cell_id, MISSING))
+        compare = sorter
+        wrap = cmp_to_key((lambda one, other: neg(compare(one, other))) if self.descending else compare)
+        if cell_id is None:
+            return lambda row_id, row: wrap(row_id)
+        return lambda row_id, row: wrap(_decoded(row.get(cell_id, MISSING)))
+
+    def sort(self, table: EncodedTable) -> list[Id]:
+        """Sort a table's row ids and return the wanted ones."""
+        key_of = self.key_function()
+        row_ids = sorted(table, key=lambda row_id: key_of(row_id, table[row_id]))
+        if self.reversed:
+            row_ids.reverse()
+        return row_ids[self.offset : None if self.limit is None else self.offset + self.limit]
+
+
+class SortedView:
+    """The row ids of one table in one order, kept up to date."""
+
+    __slots__ = ("_entries", "_keys", "_row_ids", "_users", "key_of", "stale")
+
+    BUCKET = 512
+    """Buckets are split when they hold twice as many rows."""
+
+    def __init__(self, key_of: KeyOf) -> None:
+        self.key_of = key_of
+        self.stale = True
+        """Whether the order is unknown, because a sorter failed, and must be found by sorting."""
+        self._users = 0
+        self._entries: dict[Id, tuple[Any, int]] = {}
+        """For each row what it is sorted by: its key, and its place in the table to tell equals apart."""
+        self._keys: list[list[tuple[Any, int]]] = []
+        self._row_ids: list[list[Id]] = []
+        """The order, in buckets. Row id buckets are replaced, never changed, so that `snapshot` is cheap."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def rebuild(self, table: EncodedTable, places: Mapping[Id, int]) -> None:
+        """Sort everything."""
+        self.stale = True
+        key_of = self.key_of
+        self._entries = {row_id: (key_of(row_id, row), places[row_id]) for row_id, row in table.items()}
+        row_ids = sorted(self._entries, key=self._entries.__getitem__)
+        starts = range(0, len(row_ids), self.BUCKET)
+        self._row_ids = [row_ids[start : start + self.BUCKET] for start in starts]
+        self._keys = [[self._entries[row_id] for row_id in bucket] for bucket in self._row_ids]
+        self.stale = False
+
+    def follow(self, row_ids: Iterable[Id], table: EncodedTable, places: Mapping[Id, int]) -> None:
+        """Put the rows that may have changed where they belong now."""
+        self.stale = True
+        for row_id in row_ids:
+            row = table.get(row_id)
+            old = self._entries.get(row_id)
+            if row is None:
+                if old is not None:
+                    self._remove(row_id, old)
+                continue
+            new = (self.key_of(row_id, row), places[row_id])
+            if old is None:
+                self._insert(row_id, new)
+            elif old != new:
+                self._remove(row_id, old)
+                self._insert(row_id, new)
+        self.stale = False
+
+    def snapshot(self) -> tuple[list[Id], ...]:
+        """Return the present order in a form that is cheap to keep and compare; see `same_order`."""
+        return tuple(self._row_ids)
+
+    def window(self, offset: int, limit: int | None, from_end: bool) -> list[Id]:
+        """Return some of the row ids in order, by the rules of a slice ``[offset : offset + limit]``."""
+        start, stop, _ = slice(offset, None if limit is None else offset + limit).indices(len(self))
+        if stop <= start:
+            return []
+        if not from_end:
+            return self._between(start, stop)
+        row_ids = self._between(len(self) - stop, len(self) - start)
+        row_ids.reverse()
+        return row_ids
+
+    def _between(self, start: int, stop: int) -> list[Id]:
+        found: list[Id] = []
+        for bucket in self._row_ids:
+            size = len(bucket)
+            if start < size:
+                found += bucket[max(start, 0) : stop] if start > 0 or stop < size else bucket
+            start -= size
+            stop -= size
+            if stop <= 0:
+                break
+        return found
+
+    def _insert(self, row_id: Id, entry: tuple[Any, int]) -> None:
+        self._entries[row_id] = entry
+        if not self._keys:
+            self._keys, self._row_ids = [[entry]], [[row_id]]
+            return
+        at = min(bisect_left(self._keys, entry, key=_last), len(self._keys) - 1)
+        keys, row_ids = self._keys[at], self._row_ids[at]
+        place = bisect_left(keys, entry)
+        keys.insert(place, entry)
+        row_ids = [*row_ids[:place], row_id, *row_ids[place:]]
+        self._row_ids[at] = row_ids
+        if len(row_ids) >= 2 * self.BUCKET:
+            half = self.BUCKET
+            self._keys[at : at + 1] = [keys[:half], keys[half:]]
+            self._row_ids[at : at + 1] = [row_ids[:half], row_ids[half:]]
+
+    def _remove(self, row_id: Id, entry: tuple[Any, int]) -> None:
+        del self._entries[row_id]
+        at = bisect_left(self._keys, entry, key=_last)
+        keys, row_ids = self._keys[at], self._row_ids[at]
+        place = bisect_left(keys, entry)
+        del keys[place]
+        self._row_ids[at] = [*row_ids[:place], *row_ids[place + 1 :]]
+        if not keys:
+            del self._keys[at], self._row_ids[at]
+
+
+class SortedRows:
+    """All sorted views of a store, and the places of rows in the tables they are of.
+
+    A place is a number that grows with each row that comes, so it stands for the order of insertion.
+    """
+
+    __slots__ = ("_next_place", "_places", "_tables", "_views")
+
+    def __init__(self, tables: Mapping[Id, EncodedTable]) -> None:
+        self._tables = tables
+        self._views: dict[Id, dict[tuple[Id | None, Sorter | None, bool], SortedView]] = {}
+        self._places: dict[Id, dict[Id, int]] = {}
+        self._next_place = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._views)
+
+    def open_view(self, spec: SortedRowsSpec) -> SortedView:
+        """Return the view in the order asked for, to be closed when it is no longer needed."""
+        table_id = spec.table_id
+        views = self._views.setdefault(table_id, {})
+        if table_id not in self._places:
+            self._places[table_id] = {}
+            for row_id in self._tables.get(table_id, ()):
+                self.row_came(table_id, row_id)
+        view = views.get(_view_key(spec))
+        if view is None:
+            view = views[_view_key(spec)] = SortedView(spec.key_function())
+        view._users += 1
+        if view.stale:
+            self.follow_view(table_id, view, ())
+        return view
+
+    def close_view(self, spec: SortedRowsSpec) -> None:
+        """Give up a view once; when everybody has, it is dropped."""
+        views = self._views[spec.table_id]
+        view = views[_view_key(spec)]
+        view._users -= 1
+        if view._users == 0:
+            del views[_view_key(spec)]
+            if not views:
+                del self._views[spec.table_id], self._places[spec.table_id]
+
+    def row_came(self, table_id: Id, row_id: Id) -> None:
+        """Note that a row was put at the end of its table."""
+        places = self._places.get(table_id)
+        if places is not None:
+            places[row_id] = self._next_place
+            self._next_place += 1
+
+    def row_went(self, table_id: Id, row_id: Id) -> None:
+        """Note that a row was removed."""
+        places = self._places.get(table_id)
+        if places is not None:
+            del places[row_id]
+
+    def follow_view(self, table_id: Id, view: SortedView, row_ids: Iterable[Id]) -> None:
+        """Bring one view up to date, given the rows that may have changed."""
+        table, places = self._tables.get(table_id, {}), self._places[table_id]
+        row_ids = list(row_ids)
+        if view.stale or len(row_ids) > 64 + len(table) // 8:
+            view.rebuild(table, places)
+        else:
+            view.follow(row_ids, table, places)
+
+    def follow(self, touched: Mapping[Id, Iterable[Id]]) -> None:
+        """Bring all views up to date, given the rows touched in each table."""
+        for table_id, views in self._views.items():
+            row_ids = touched.get(table_id)
+            if row_ids:
+                for view in views.values():
+                    try:
+                        self.follow_view(table_id, view, row_ids)
+                    except Exception:
+                        # A sorter failed; the view is stale now, and its listeners will meet the error.
+                        continue
+
+
+def same_order(one: tuple[list[Id], ...], other: tuple[list[Id], ...]) -> bool:
+    """Tell whether two snapshots of a view list the same row ids."""
+    if one == other:
+        return True
+    return [len(bucket) for bucket in one] != [len(bucket) for bucket in other] and _flat(one) == _flat(other)
+
+
+def _flat(snapshot: tuple[list[Id], ...]) -> list[Id]:
+    return [row_id for bucket in snapshot for row_id in bucket]
+
+
+def _last(bucket: list[tuple[Any, int]]) -> tuple[Any, int]:
+    return bucket[-1]
+
+
+def _view_key(spec: SortedRowsSpec) -> tuple[Id | None, Sorter | None, bool]:
+    return (spec.cell_id, spec.sorter, spec.descending and spec.sorter is not None)
+
+
+def _decoded(cell: EncodedCell | MissingType) -> Any:
+    return MISSING if cell is MISSING else decode_cell(cell)

@@ -1,0 +1,108 @@
+"""The Store: tables of rows of cells and keyed values, in memory, that can be listened to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import get_ident
+from typing import Any, ParamSpec, Self, TypeVar
+
+from replicell.store.listening import Listening
+from replicell.store.threads import Scheduler, Submissions
+
+__all__ = ["Store", "create_store"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Store(Listening):
+    """Tables of rows of cells, plus keyed values, that tell listeners what changes.
+
+    It mirrors TinyBase's ``Store`` with its methods in snake_case: content that is invalid is dropped and
+    reported to invalid-cell and invalid-value listeners, writers return the store, and everything that happens
+    between the beginning and the end of a transaction is told as one net change. A store belongs to the thread
+    that created it; `submit` hands it work from others.
+
+    Args:
+        strict: Raise an `InvalidWriteError` (or another `StoreError`) where something invalid would be
+            dropped in silence.
+
+    >>> store = Store()
+    >>> listener_id = store.add_cell_listener(
+    ...     "pets", None, "sold", lambda store, t, r, c, new, old, change: print(r, "sold:", new))
+    >>> _ = store.set_row("pets", "fido", {"species": "dog", "sold": False})
+    fido sold: False
+    >>> _ = store.set_cell("pets", "fido", "sold", True)
+    fido sold: True
+    """
+
+    __slots__ = ()
+
+    def is_mergeable(self) -> bool:
+        """Tell whether this store merges by itself with others. Mirrors TinyBase's ``isMergeable``.
+
+        >>> Store().is_mergeable()
+        False
+        """
+        return False
+
+    # --- threads ------------------------------------------------------------------------------------------
+
+    def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Hand a call over to the thread that owns this store; the one method any thread may call.
+
+        The owner does the work when it calls `pump`, or when the scheduler it gave to `set_scheduler` runs it.
+
+        Returns:
+            A future for the result of the call; do not wait for it in the owning thread.
+
+        >>> store = Store()
+        >>> future = store.submit(store.set_value, "open", True)
+        >>> store.pump(), future.result() is store
+        (1, True)
+        """
+        submissions = self._submissions
+        future = submissions.add(work, args, kwargs)
+        if submissions.scheduler is not None:
+            submissions.scheduler(self.pump)
+        return future
+
+    def pump(self) -> int:
+        """Do the work that other threads have submitted so far, and return how many calls that were."""
+        self._check_thread()
+        return self._submissions.run()
+
+    def set_scheduler(self, scheduler: Scheduler | None) -> Self:
+        """Say how submitted work gets done without calling `pump` by hand.
+
+        Args:
+            scheduler: Called, from any thread, with a function that is to run soon in the owning thread; an
+                event loop's ``call_soon_threadsafe`` is one. None removes it.
+
+        >>> scheduled = []
+        >>> store = Store().set_scheduler(scheduled.append)
+        >>> _ = store.submit(store.set_value, "open", True)
+        >>> scheduled.pop()()
+        1
+        """
+        self._check_thread()
+        self._submissions.scheduler = scheduler
+        return self
+
+    def move_to_current_thread(self) -> Self:
+        """Make the calling thread the owner; the one before must not use the store any more.
+
+        For a store that is created in one thread and then lives in another.
+        """
+        self._owner = get_ident()
+        return self
+
+
+def create_store(*, strict: bool = False) -> Store:
+    """Create a `Store`. Mirrors TinyBase's ``createStore``.
+
+    >>> create_store().set_cell("pets", "fido", "sold", True).get_cell("pets", "fido", "sold")
+    True
+    """
+    return Store(strict=strict)
