@@ -4,10 +4,17 @@
 behind ``replicell extension install`` and ``replicell extension check``.
 """
 
-from replicell.persisters.crsqlite.extension.check import CheckReport, check_extension
-from replicell.persisters.crsqlite.extension.install import Installation, InstallOptions, install
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from replicell.persisters.crsqlite.extension.locate import extension_path
 from replicell.persisters.crsqlite.extension.release import ENTRY_POINT, VERSION
+
+if TYPE_CHECKING:
+    from replicell.persisters.crsqlite.extension.check import CheckReport, check_extension
+    from replicell.persisters.crsqlite.extension.installer import Installation, InstallOptions, install
 
 __all__ = [
     "ENTRY_POINT",
@@ -19,3 +26,20 @@ __all__ = [
     "extension_path",
     "install",
 ]
+
+# Whoever opens a database needs the path alone, and not HTTP, archives and processes with it.
+_IMPORTED_WHEN_USED = {
+    "CheckReport": "check",
+    "check_extension": "check",
+    "InstallOptions": "installer",
+    "Installation": "installer",
+    "install": "installer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _IMPORTED_WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_IMPORTED_WHEN_USED[name]}"), name)
+    globals()[name] = value
+    return value

@@ -93,9 +93,8 @@ class ReleaseServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: ReleaseServer
-
     def do_GET(self) -> None:
+        assert isinstance(self.server, ReleaseServer)
         self.server.requests.append(self.path)
         self.server.answer(self)
 

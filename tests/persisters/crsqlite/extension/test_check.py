@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from replicell.persisters.crsqlite.extension import check, probe
@@ -68,9 +68,10 @@ def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_library_of_another_kind_is_refused() -> None:
-    other = Path(str(msgspec._core.__file__))
+    module = importlib.util.find_spec("msgspec._core")
+    assert module is not None and module.origin is not None
     with pytest.raises(ExtensionCheckError, match="could not be loaded"):
-        check_extension(other)
+        check_extension(Path(module.origin))
 
 
 def test_a_library_that_ends_its_process_is_refused_and_this_process_lives(

@@ -261,7 +261,7 @@ class _Installer:
 
 @contextmanager
 def _workshop(folder: Path) -> Iterator[Path]:
-    # A build of its own name each time would put that name into the library and change its checksum.
+    # The same name each time: compilers write it into the library, whose checksum would change with it.
     workshop = folder / "workshop"
     shutil.rmtree(workshop, ignore_errors=True)
     workshop.mkdir()
