@@ -12,6 +12,8 @@ from textual.widgets import Input, Static
 from replicell.todo.app import TodoApp
 from replicell.todo.connection import Connection, LocalOnly
 from replicell.todo.model import TodoList, create_todo_store
+from replicell.todo.session import TodoSession
+from replicell.todo.storage import Storage
 from replicell.todo.view import TodoView
 
 __all__ = [
@@ -30,12 +32,15 @@ __all__ = [
 PATIENCE = 30.0
 
 
-def app_with(*texts_: str, connection: Connection | None = None, name: str = "todo") -> TodoApp:
+def app_with(
+    *texts_: str, connection: Connection | None = None, storage: Storage | None = None, name: str = "todo"
+) -> TodoApp:
     """Return a program on a store that nothing keeps, with these todos in it."""
     todos = TodoList(create_todo_store())
     for text in texts_:
         todos.add(text)
-    return TodoApp(todos, connection or LocalOnly(), name)
+    session = TodoSession(todos, storage or Storage(), connection or LocalOnly())
+    return TodoApp(session, name)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

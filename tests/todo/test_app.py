@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from replicell.todo.connection import ConnectionState, Phase
+from replicell.todo.storage import Storage
 from replicell.todo.view import TodoView
 from tests.todo.screen import app_with, connection, counts, line, lines, reason, texts, type_in, until
 
@@ -51,10 +52,10 @@ async def test_without_a_server_the_list_says_that_it_is_local() -> None:
     ("state", "shown"),
     [
         (ConnectionState(Phase.CONNECTING), "◌ connecting"),
-        (ConnectionState(Phase.SYNCING, unsent=12), "◐ syncing, 12 unsent"),
-        (ConnectionState(Phase.SYNCED, "here", unsent=0), "● synced"),
-        (ConnectionState(Phase.PAUSED, unsent=3), "‖ paused, 3 unsent"),
-        (ConnectionState(Phase.OFFLINE, "no route", unsent=1), "○ offline, 1 unsent"),
+        (ConnectionState(Phase.SYNCING), "◐ syncing"),
+        (ConnectionState(Phase.SYNCED, "here"), "● synced"),
+        (ConnectionState(Phase.PAUSED), "‖ paused"),
+        (ConnectionState(Phase.OFFLINE, "no route"), "○ offline"),
         (ConnectionState(Phase.REFUSED, "wrong token"), "✘ refused"),
     ],
 )
@@ -77,12 +78,20 @@ async def test_a_reason_from_a_server_cannot_steer_the_terminal() -> None:
         await until(pilot, lambda: reason(app) == "[bold]no [2J way[/nothing]")
 
 
+async def test_a_problem_with_the_database_is_shown_instead_of_the_reason() -> None:
+    storage = Storage()
+    app = app_with("one", storage=storage)
+    async with app.run_test() as pilot:
+        storage.on_error(OSError("no room left on the disk"))
+        await until(pilot, lambda: reason(app) == "no room left on the disk")
+
+
 async def test_s_switches_the_connection_but_is_a_letter_in_the_entry_line() -> None:
     staged = StagedConnection(ConnectionState(Phase.SYNCED))
     app = app_with("one", connection=staged)
     async with app.run_test() as pilot:
         await pilot.press("s")
-        assert staged.toggles == 1
+        await until(pilot, lambda: staged.toggles == 1)
         await pilot.press("a", "s")
         assert (staged.toggles, line(app)) == (1, "s")
     assert staged.listeners == []

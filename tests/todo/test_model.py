@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from replicell.store import Store
+from replicell.store import CellLike, Store
 from replicell.todo.model import SCHEMA, Todo, TodoList, create_todo_store
 
 
@@ -85,7 +85,9 @@ class TestOrder:
         assert third == todos[1].row_id
 
     def test_it_is_the_same_on_every_replica_whatever_came_first(self) -> None:
-        rows = {str(number): {"text": f"t{number}", "created": number % 3} for number in range(10)}
+        rows: dict[str, dict[str, CellLike]] = {
+            str(number): {"text": f"t{number}", "created": number % 3} for number in range(10)
+        }
         orders = []
         for seed in range(5):
             store = create_todo_store()
@@ -132,11 +134,7 @@ def set_many(store: Store, chance: random.Random) -> None:
             store.set_row(
                 "todo",
                 f"many{number}",
-                {
-                    "text": f"{chance.random()}",
-                    "created": chance.randrange(1000),
-                    "completed": chance.random() < 0.5,
-                },
+                {"text": "many", "created": chance.randrange(1000), "completed": chance.random() < 0.5},
             )
 
 

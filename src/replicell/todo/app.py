@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Footer
 
 from replicell.todo.bars import StatusBar, TitleBar
-from replicell.todo.connection import Connection, Phase
+from replicell.todo.connection import Phase
 from replicell.todo.entry import EntryLine
-from replicell.todo.model import TodoList
 from replicell.todo.question import DeleteAllQuestion
+from replicell.todo.session import TodoSession
 from replicell.todo.themes import DARK, LIGHT
 from replicell.todo.view import TodoView
 
@@ -25,8 +25,7 @@ class TodoApp(App[None]):
     """Shows a todo list and its connection, and lets them be worked with by keys.
 
     Args:
-        todos: the list; whatever changes it, the screen follows.
-        connection: how things stand with the server.
+        session: the list and what keeps it; whatever changes there, the screen follows.
         name: what the title bar says.
         is_dark: whether the terminal's background is dark.
     """
@@ -41,16 +40,15 @@ class TodoApp(App[None]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(
-        self, todos: TodoList, connection: Connection, name: str = "todo", *, is_dark: bool = True
-    ) -> None:
+    def __init__(self, session: TodoSession, name: str = "todo", *, is_dark: bool = True) -> None:
         super().__init__()
-        self.todos = todos
-        self.connection = connection
+        self.todos = session.todos
+        self._storage = session.storage
+        self._connection = session.connection
         self.title = name
         self._title_bar = TitleBar(name)
-        self._view = TodoView(todos)
-        self._entry = EntryLine(todos)
+        self._view = TodoView(self.todos)
+        self._entry = EntryLine(self.todos)
         self._status_bar = StatusBar()
         self._is_follow_due = False
         self._unsubscribes: list[Callable[[], None]] = []
@@ -68,7 +66,8 @@ class TodoApp(App[None]):
     def on_mount(self) -> None:
         self._unsubscribes = [
             self.todos.on_change(self._follow_soon),
-            self.connection.on_change(self._follow_soon),
+            self._storage.on_change(self._follow_soon),
+            self._connection.on_change(self._follow_soon),
         ]
         self._follow()
         self._focus_first()
@@ -94,8 +93,9 @@ class TodoApp(App[None]):
     def on_entry_line_left(self) -> None:
         self._view.focus()
 
-    async def action_sync(self) -> None:
-        await self.connection.toggle()
+    def action_sync(self) -> None:
+        # Saying goodbye to a server that does not answer takes seconds, for which the screen shall not wait.
+        self.run_worker(self._connection.toggle(), group="sync")
 
     def action_delete_all(self) -> None:
         if self.todos:
@@ -130,10 +130,16 @@ class TodoApp(App[None]):
 
     def _follow(self) -> None:
         self._is_follow_due = False
-        state = self.connection.state
         self._view.follow()
-        self._title_bar.show(state)
+        self._title_bar.show(self._connection.state)
         self._status_bar.show_counts(self.todos)
-        self._status_bar.show_reason(state.reason, is_failure=state.phase is Phase.REFUSED)
+        self._show_reason()
         if isinstance(self.screen, DeleteAllQuestion):
             self.screen.follow()
+
+    def _show_reason(self) -> None:
+        phase, reason = self._connection.state
+        if problem := self._storage.problem:
+            self._status_bar.show_reason(problem, is_failure=True)
+        else:
+            self._status_bar.show_reason(reason, is_failure=phase is Phase.REFUSED)

@@ -37,8 +37,8 @@ class TitleBar(Horizontal):
         yield self._connection
 
     def show(self, state: ConnectionState) -> None:
-        """Show the phase and how many changes wait to be sent."""
-        self._connection.update(describe_phase(state))
+        """Show the phase."""
+        self._connection.update(f"{MARKS[state.phase]} {state.phase.value}")
         self._connection.set_classes(f"-{state.phase.name.lower()}")
 
 
@@ -62,16 +62,3 @@ class StatusBar(Horizontal):
         """Show one line of explanation, in the colour of an error if it is one."""
         self._reason.update(single_line(text))
         self._reason.set_class(is_failure, "-failure")
-
-
-def describe_phase(state: ConnectionState) -> str:
-    """Return what stands at the top right.
-
-    Example:
-        >>> describe_phase(ConnectionState(Phase.OFFLINE, unsent=2))
-        '○ offline, 2 unsent'
-        >>> describe_phase(ConnectionState(Phase.SYNCED, unsent=0))
-        '● synced'
-    """
-    waiting = f", {state.unsent} unsent" if state.unsent else ""
-    return f"{MARKS[state.phase]} {state.phase.value}{waiting}"

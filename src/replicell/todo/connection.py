@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
 
-__all__ = ["Connection", "ConnectionState", "LocalOnly", "Phase"]
+from replicell.sync import SyncClient, SyncStatus
+from replicell.todo.listeners import Listeners
+
+__all__ = ["Connection", "ConnectionState", "LocalOnly", "Phase", "ServerConnection"]
 
 
 class Phase(Enum):
@@ -21,12 +25,22 @@ class Phase(Enum):
     REFUSED = "refused"
 
 
+PHASES = {
+    SyncStatus.OFFLINE: Phase.OFFLINE,
+    SyncStatus.CONNECTING: Phase.CONNECTING,
+    SyncStatus.SYNCING: Phase.SYNCING,
+    SyncStatus.SYNCED: Phase.SYNCED,
+    SyncStatus.PAUSED: Phase.PAUSED,
+    SyncStatus.REFUSED: Phase.REFUSED,
+    SyncStatus.CLOSED: Phase.OFFLINE,
+}
+
+
 class ConnectionState(NamedTuple):
-    """A phase, why it is that one, and how many changes the server has not acknowledged, if known."""
+    """A phase, and one line that says why it is that one, or where the server is."""
 
     phase: Phase
     reason: str = ""
-    unsent: int | None = None
 
 
 class Connection(Protocol):
@@ -36,7 +50,7 @@ class Connection(Protocol):
     def state(self) -> ConnectionState: ...
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever the state may have changed; return the function that ends this."""
+        """Call `listener` whenever the state has changed; return the function that ends this."""
         ...
 
     async def toggle(self) -> None:
@@ -55,3 +69,45 @@ class LocalOnly:
 
     async def toggle(self) -> None:
         """Do nothing, as there is nothing to pause."""
+
+
+class ServerConnection:
+    """The connection that a started `SyncClient` keeps."""
+
+    def __init__(self, client: SyncClient) -> None:
+        self._client = client
+        self._listeners = Listeners()
+        self._listener_id = client.add_status_listener(lambda *_: self._listeners.call())
+
+    def close(self) -> None:
+        """Stop listening to the client."""
+        self._client.del_listener(self._listener_id)
+
+    @property
+    def state(self) -> ConnectionState:
+        phase = PHASES[self._client.status]
+        if phase is Phase.PAUSED:
+            return ConnectionState(phase, "s goes on")
+        return ConnectionState(phase, self._client.status_detail or readable_address(self._client.url))
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever the state has changed; return the function that ends this."""
+        return self._listeners.add(listener)
+
+    async def toggle(self) -> None:
+        """Pause, or go on."""
+        if self._client.status is SyncStatus.PAUSED:
+            await self._client.resume()
+        else:
+            await self._client.pause()
+
+
+def readable_address(url: str) -> str:
+    """Return the server and the room of an address, without what may be secret in it.
+
+    Example:
+        >>> readable_address("wss://anna:secret@example.org:8040/my-room?token=secret")
+        'example.org:8040/my-room'
+    """
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path

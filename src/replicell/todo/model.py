@@ -6,15 +6,16 @@ import time
 import uuid
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from replicell.store import Store, create_store
+from replicell.store import CellLike, Store, TablesSchema, create_store
 from replicell.todo.line import single_line
+from replicell.todo.listeners import Listeners
 
 __all__ = ["SCHEMA", "TABLE", "Todo", "TodoList", "create_todo_store"]
 
 TABLE = "todo"
-SCHEMA: dict[str, dict[str, dict[str, Any]]] = {
+SCHEMA: TablesSchema = {
     TABLE: {
         "text": {"type": "string"},
         "completed": {"type": "boolean", "default": False},
@@ -72,7 +73,7 @@ class TodoList:
         self._todos = {row_id: self._read(row_id) for row_id in store.get_row_ids(TABLE)}
         self._order = sorted(self._todos.values())
         self._changed_ids: set[str] = set()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
         self._store_listener_ids = (
             store.add_row_listener(TABLE, None, self._note_row),
             store.add_did_finish_transaction_listener(self._follow),
@@ -91,7 +92,7 @@ class TodoList:
         if not (text := single_line(text)):
             return None
         row_id = str(uuid.uuid4())
-        todo = {"text": text, "completed": False, "created": self._next_created()}
+        todo: dict[str, CellLike] = {"text": text, "completed": False, "created": self._next_created()}
         self._store.set_row(TABLE, row_id, todo)
         return row_id
 
@@ -148,8 +149,7 @@ class TodoList:
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after each transaction that changed a todo; return the function that ends this."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._listeners.add(listener)
 
     def _next_created(self) -> int:
         # A replica whose clock runs ahead may have written, and a new todo still comes last; but a clock that
@@ -164,11 +164,12 @@ class TodoList:
     def _read(self, row_id: str) -> Todo:
         # Any replica, of any program, may have written the row: each cell may be absent.
         row = self._store.get_row(TABLE, row_id)
+        text, created = row.get("text"), row.get("created")
         return Todo(
-            completed=row.get("completed", False),
-            created=row.get("created", 0),
+            completed=row.get("completed") is True,
+            created=created if isinstance(created, int | float) else 0,
             row_id=row_id,
-            text=single_line(row.get("text", "")),
+            text=single_line(text) if isinstance(text, str) else "",
         )
 
     def _note_row(self, _store: Store, _table_id: str, row_id: str, _get_cell_change: object) -> None:
@@ -182,8 +183,7 @@ class TodoList:
             self._move(changed_ids)
         else:
             self._sort_again(changed_ids)
-        for listener in tuple(self._listeners):
-            listener()
+        self._listeners.call()
 
     def _move(self, changed_ids: set[str]) -> None:
         for row_id in changed_ids:

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from replicell.errors import ReplicellError
 from replicell.todo.app import TodoApp
@@ -17,8 +19,6 @@ from replicell.todo.session import open_session
 from replicell.todo.themes import is_dark_terminal
 
 __all__ = ["NoTerminalError", "run_program"]
-
-ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class NoTerminalError(ReplicellError):
@@ -59,11 +59,13 @@ def run_program(
 
 
 async def show(database: Path, server: str | None, token: str | None, name: str, is_dark: bool) -> int:
-    async with open_session(database, server, token=token) as session:
-        app = TodoApp(session.todos, session.connection, name, is_dark=is_dark)
-        with ended_by_signals(app.end):
-            await app.run_async()
-        return app.return_code or 0
+    with Ending() as ending:
+        async with open_session(database, server, token=token) as session:
+            app = TodoApp(session, name, is_dark=is_dark)
+            ending.on_wish(app.end)
+            if not ending.is_wished:
+                await app.run_async()
+            return app.return_code or 0
 
 
 @contextlib.contextmanager
@@ -89,27 +91,45 @@ def logging_to(file: Path | None) -> Iterator[None]:
         handler.close()
 
 
-@contextlib.contextmanager
-def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Call `end` when the system asks the program to go, or its terminal has gone."""
+class Ending:
+    """Hears when the system wants the program to go, or its terminal has gone, and passes that on.
 
-    def on_signal(number: signal.Signals) -> None:
+    It listens until the program has closed everything: a second signal changes nothing any more, least of all
+    does it end the program before the last todo is saved.
+    """
+
+    def __init__(self) -> None:
+        self.is_wished = False
+        self._end: Callable[[], None] | None = None
+
+    def on_wish(self, end: Callable[[], None]) -> None:
+        """Have `end` called when the program shall go."""
+        self._end = end
+
+    def __enter__(self) -> Self:
+        # Where loops have no signal handlers, on Windows, closing the window ends the program at once.
+        with contextlib.suppress(NotImplementedError):
+            for number in self._signals():
+                asyncio.get_running_loop().add_signal_handler(number, self._wish, number)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(NotImplementedError):
+            for number in self._signals():
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _signals(self) -> list[signal.Signals]:
+        known = signal.Signals.__members__
+        return [known[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in known]
+
+    def _wish(self, number: signal.Signals) -> None:
         if number.name == "SIGHUP":
             let_go_of_terminal()
-        end()
-
-    loop = asyncio.get_running_loop()
-    numbers = [signal.Signals[name] for name in ENDINGS if name in signal.Signals.__members__]
-    # Where loops have no signal handlers, on Windows, closing the window ends the program at once.
-    with contextlib.suppress(NotImplementedError):
-        for number in numbers:
-            loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(NotImplementedError):
-            for number in numbers:
-                loop.remove_signal_handler(number)
+        if self._end is not None and not self.is_wished:
+            self._end()
+        self.is_wished = True
 
 
 def let_go_of_terminal() -> None:

@@ -44,7 +44,7 @@ class TodoView(ScrollView, can_focus=True):
         Binding("end,G", "move_to(-1)", "Last", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("space,enter", "toggle", "Toggle", key_display="space"),
+        Binding("space,enter", "tick", "Toggle", key_display="space"),
         Binding("a,i", "add", "Add", key_display="a"),
         Binding("e", "edit", "Edit"),
         Binding("d,delete", "delete", "Delete", key_display="d"),
@@ -115,7 +115,7 @@ class TodoView(ScrollView, can_focus=True):
         if position < len(self._todos):
             self._select(self._todos[position])
             if CURSOR_WIDTH <= event.x < CURSOR_WIDTH + MARK_WIDTH:
-                self.action_toggle()
+                self.action_tick()
 
     def action_move(self, by: int) -> None:
         self._select(self._todo_at(self._cursor + by))
@@ -126,7 +126,7 @@ class TodoView(ScrollView, can_focus=True):
     def action_page(self, pages: int) -> None:
         self.action_move(pages * max(self.size.height - 1, 1))
 
-    def action_toggle(self) -> None:
+    def action_tick(self) -> None:
         if self._selected:
             self._todos.toggle(self._selected.row_id)
 
