@@ -74,7 +74,7 @@ def cache_folder() -> Path:
     """
     root = os.environ.get(CACHE_VARIABLE)
     base = Path(root).expanduser() if root else platformdirs.user_cache_path("replicell", appauthor=False)
-    return base / "crsqlite" / VERSION / Platform.current().name
+    return base.absolute() / "crsqlite" / VERSION / Platform.current().name
 
 
 def sha256_of(path: Path) -> str:

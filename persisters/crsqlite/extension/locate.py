@@ -45,4 +45,4 @@ def extension_path() -> Path:
         ExtensionNotFoundError: there is none; the message says how to get one.
         ExtensionDamagedError: the installed one is not the file that was installed.
     """
-    return explicit_path() or ExtensionCache(cache_folder()).library().absolute()
+    return explicit_path() or ExtensionCache(cache_folder()).library()

@@ -54,6 +54,14 @@ def test_the_cache_is_below_the_users_cache_folder(
     assert cache_folder().is_relative_to(platformdirs.user_cache_path("replicell", appauthor=False))
 
 
+def test_a_cache_given_relative_to_the_current_folder_is_made_absolute(
+    cache: ExtensionCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPLICELL_CACHE", "here")
+    assert cache_folder().is_relative_to(tmp_path / "here")
+
+
 def test_the_extension_of_this_machine_is_found(library: Path) -> None:
     assert library.is_absolute()
     assert library.is_file()
