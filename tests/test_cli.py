@@ -21,7 +21,7 @@ def test_help_lists_every_command_with_what_it_does() -> None:
     result = run("--help")
     assert result.returncode == 0
     for name in cli.COMMANDS:
-        assert f"    {name} " in result.stdout
+        assert f"    {name}" in result.stdout
         assert cli.load_command(name).HELP[:40] in " ".join(result.stdout.split())
 
 
