@@ -190,7 +190,7 @@ class CrSqliteDatabase:
             origin: Who writes, for the listeners.
         """
         values = bindings if isinstance(bindings, Mapping) else tuple(bindings)
-        return await self._submit(Mode.RUN, _execute, (sql, values), origin)
+        return await self.run(_execute, sql, values, origin=origin)
 
     def on_change(self, listener: Callable[[DatabaseChange], object]) -> Subscription:
         """Call a listener on the event loop after each commit that wrote something.

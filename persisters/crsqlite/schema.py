@@ -6,8 +6,9 @@ changes committed before anything is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import apsw
 
@@ -18,6 +19,7 @@ from replicell.persisters.errors import SchemaError
 __all__ = [
     "MAX_COLUMNS",
     "MAX_TABLES",
+    "TableFiller",
     "TableSchema",
     "add_columns",
     "create_table",
@@ -55,6 +57,19 @@ class TableSchema:
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+
+
+class TableFiller(Protocol):
+    """Takes part in the transaction that creates tables."""
+
+    def prepare(self, connection: apsw.Connection) -> None:
+        """Do what comes before anything is created; the write lock is held."""
+
+    def insert(self, connection: apsw.Connection) -> None:
+        """Insert rows into the new tables, while they are ordinary ones."""
+
+    def finish(self, connection: apsw.Connection) -> None:
+        """Do what comes last before the commit; the tables are replicated ones."""
 
 
 def read_schema(connection: apsw.Connection) -> dict[str, TableSchema]:
@@ -98,21 +113,24 @@ def create_table(connection: apsw.Connection, schema: TableSchema) -> None:
 def create_tables(
     connection: apsw.Connection,
     schemas: Sequence[TableSchema],
-    fill: Callable[[apsw.Connection], None] | None = None,
-) -> None:
+    fill: TableFiller | None = None,
+) -> bool:
     """Create several replicated tables in one transaction, and fill them on the way.
 
-    Rows inserted before a table becomes a replicated one cost half of what they cost afterwards, and they all
-    share one version.
+    Rows inserted before a table becomes a replicated one cost less than what they cost afterwards, and they
+    all share one version.
 
     Args:
         connection: A connection from ``open_connection``, not in a transaction.
-        schemas: The tables. One that exists already is given the columns it lacks.
-        fill: Called with the connection to insert rows. It may be given only where none of the tables exists.
+        schemas: The tables. Without ``fill``, one that exists already is given the columns it lacks.
+        fill: Inserts rows while the tables are ordinary ones.
+
+    Returns:
+        False if there is a ``fill`` and one of the tables exists already: then nothing was done.
 
     Raises:
         IdentifierError: a name cannot be used.
-        SchemaError: as :func:`create_table`; also, with ``fill``, if a table exists.
+        SchemaError: as :func:`create_table`.
     """
     for schema in schemas:
         _check(schema)
@@ -120,19 +138,24 @@ def create_tables(
         existing = read_schema(connection)
         missing = [schema for schema in schemas if schema.name not in existing]
         if fill is not None and len(missing) < len(schemas):
-            raise SchemaError("A table was created by somebody else meanwhile: write to it instead.")
+            return False
+        if fill is not None:
+            fill.prepare(connection)
         if missing:
             _refuse_too_many_tables(len(existing) + len(missing))
         for schema in missing:
             _create_ordinary_table(connection, schema)
         if fill is not None:
-            fill(connection)
+            fill.insert(connection)
         for schema in missing:
             connection.execute("SELECT crsql_as_crr(?)", (schema.name,)).fetchall()
+        if fill is not None:
+            fill.finish(connection)
     for schema in schemas:
         if schema.name in existing:
             _refuse_other_key(existing[schema.name], schema)
             add_columns(connection, schema.name, schema.columns)
+    return True
 
 
 def add_columns(connection: apsw.Connection, table: str, columns: Iterable[str]) -> None:

@@ -1,0 +1,305 @@
+"""What a persister keeps where: TinyBase's configuration object, checked and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypeVar
+
+from replicell.persisters.errors import ConfigError
+
+__all__ = [
+    "TableLoad",
+    "TableSave",
+    "TablesConfig",
+    "TabularConfig",
+    "ValuesConfig",
+    "parse_config",
+]
+
+DEFAULT_ROW_ID_COLUMN_NAME: Final = "_id"
+DEFAULT_VALUES_TABLE_NAME: Final = "tinybase_values"
+
+_INSTEAD: Final[Mapping[object, str]] = dict.fromkeys(
+    ("autoLoadIntervalSeconds", "auto_load_interval_seconds"),
+    " Leave it out: the database tells of changes by itself (see poll_interval of CrSqliteDatabase).",
+)
+
+ValueIds: TypeAlias = bool | tuple[str, ...]
+"""True for all values, False for none, or the ids of some."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoad:
+    """Into which table of the store a database table is loaded.
+
+    Args:
+        table_id: The store's table.
+        row_id_column_name: The column that holds the row ids: the only column of the primary key.
+    """
+
+    table_id: str
+    row_id_column_name: str = DEFAULT_ROW_ID_COLUMN_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class TableSave:
+    """Into which database table a table of the store is saved.
+
+    Args:
+        table_name: The database's table.
+        row_id_column_name: The column that holds the row ids: the only column of the primary key.
+    """
+
+    table_name: str
+    row_id_column_name: str = DEFAULT_ROW_ID_COLUMN_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class TablesConfig:
+    """Which tables are loaded and saved; others are not touched, on either side.
+
+    Args:
+        load: By the name of the database's table.
+        save: By the id of the store's table.
+    """
+
+    load: Mapping[str, TableLoad] = field(default_factory=dict)
+    save: Mapping[str, TableSave] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesConfig:
+    """Which of the store's values are loaded and saved, as columns of the one row ``_`` of a table.
+
+    Args:
+        load: True for all, False for none, or the ids of some.
+        save: Likewise.
+        table_name: The database's table; its key column is ``_id``.
+    """
+
+    load: ValueIds = False
+    save: ValueIds = False
+    table_name: str = DEFAULT_VALUES_TABLE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class TabularConfig:
+    """Rows of the store's tables as rows of the database's tables, cells as columns.
+
+    >>> config = TabularConfig(TablesConfig(save={"todo": TableSave("todo", "id")}))
+    >>> config.tables.save["todo"].row_id_column_name
+    'id'
+    """
+
+    tables: TablesConfig = TablesConfig()
+    values: ValuesConfig = ValuesConfig()
+
+
+def parse_config(config: object) -> TabularConfig:
+    """Check a configuration, in TinyBase's spelling, in snake_case or made of the dataclasses here.
+
+    Mirrors TinyBase's `DatabasePersisterConfig`.
+
+    Args:
+        config: A mapping such as ``{"mode": "tabular", "tables": {"load": {"todo": "todo"}}}``, in which a
+            table may be named by a string, or a `TabularConfig`.
+
+    Raises:
+        ConfigError: a key is unknown, a value has the wrong type, or two tables meet in one. The message
+            names the key and what is allowed there.
+
+    >>> parse_config({"mode": "tabular", "tables": {"load": {"todo": "todo"}}}).tables.load["todo"]
+    TableLoad(table_id='todo', row_id_column_name='_id')
+    >>> parse_config({"mode": "tabular", "tabels": {}})
+    Traceback (most recent call last):
+    ...
+    replicell.persisters.errors.ConfigError: config: unknown key 'tabels'; allowed: mode, tables, values.
+    """
+    parsed = config if isinstance(config, TabularConfig) else _parse_tabular(config)
+    tables = _parse_tables(parsed.tables, "tables")
+    values = _parse_values(parsed.values, "values")
+    _refuse_meetings(tables, values)
+    return TabularConfig(tables, values)
+
+
+def _parse_tabular(config: object) -> TabularConfig:
+    if config is None or isinstance(config, str):
+        raise ConfigError('config must be a mapping with "mode": "tabular"; allowed modes: tabular.')
+    keys = _Keys(config, "config", ("mode", "tables", "values"))
+    mode = keys.get("mode", "json")
+    if mode != "tabular":
+        raise ConfigError(f"config: mode is {mode!r}; allowed modes: tabular.")
+    return TabularConfig(
+        _parse_tables(keys.get("tables", {}), "tables"), _parse_values(keys.get("values", {}), "values")
+    )
+
+
+def _parse_tables(config: object, path: str) -> TablesConfig:
+    if isinstance(config, TablesConfig):
+        load: object = config.load
+        save: object = config.save
+    else:
+        keys = _Keys(config, path, ("load", "save"))
+        load, save = keys.get("load", {}), keys.get("save", {})
+    return TablesConfig(
+        _parse_each(load, f"{path}.load", _parse_table_load),
+        _parse_each(save, f"{path}.save", _parse_table_save),
+    )
+
+
+_Parsed = TypeVar("_Parsed")
+
+
+def _parse_each(
+    config: object, path: str, parse: Callable[[object, str], _Parsed | None]
+) -> dict[str, _Parsed]:
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"{path} must map table names to tables, not {_kind(config)}.")
+    parsed = {}
+    for name, entry in config.items():
+        _require_text(name, path)
+        table = parse(entry, f"{path}.{name}")
+        if table is not None:
+            parsed[name] = table
+    return parsed
+
+
+def _parse_table_load(config: object, path: str) -> TableLoad | None:
+    if config is False:
+        return None
+    if isinstance(config, str):
+        config = TableLoad(config)
+    if not isinstance(config, TableLoad):
+        keys = _Keys(config, path, ("table_id", "row_id_column_name", "condition"))
+        keys.refuse_unless("condition", ("true", None), "keep the rows it is about in a table of their own")
+        config = TableLoad(
+            keys.get("table_id", None), keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME)
+        )
+    _require_text(config.table_id, f"{path}.table_id")
+    _require_text(config.row_id_column_name, f"{path}.row_id_column_name")
+    return config
+
+
+def _parse_table_save(config: object, path: str) -> TableSave | None:
+    if config is False:
+        return None
+    if isinstance(config, str):
+        config = TableSave(config)
+    if not isinstance(config, TableSave):
+        keys = _Keys(
+            config,
+            path,
+            ("table_name", "row_id_column_name", "delete_empty_columns", "delete_empty_table", "condition"),
+        )
+        dropping = (
+            "columns and tables are shared with other replicas, so drop them with SQL once none needs them"
+        )
+        keys.refuse_unless("delete_empty_columns", (False,), dropping)
+        keys.refuse_unless("delete_empty_table", (False,), dropping)
+        keys.refuse_unless("condition", ("true", None), "keep the rows it is about in a table of their own")
+        config = TableSave(
+            keys.get("table_name", None), keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME)
+        )
+    _require_text(config.table_name, f"{path}.table_name")
+    _require_text(config.row_id_column_name, f"{path}.row_id_column_name")
+    return config
+
+
+def _parse_values(config: object, path: str) -> ValuesConfig:
+    if not isinstance(config, ValuesConfig):
+        keys = _Keys(config, path, ("load", "save", "table_name"))
+        config = ValuesConfig(
+            keys.get("load", False),
+            keys.get("save", False),
+            keys.get("table_name", DEFAULT_VALUES_TABLE_NAME),
+        )
+    _require_text(config.table_name, f"{path}.table_name")
+    return ValuesConfig(
+        _parse_value_ids(config.load, f"{path}.load"),
+        _parse_value_ids(config.save, f"{path}.save"),
+        config.table_name,
+    )
+
+
+def _parse_value_ids(config: object, path: str) -> ValueIds:
+    if isinstance(config, bool):
+        return config
+    if isinstance(config, Iterable) and not isinstance(config, str | bytes | Mapping):
+        ids = tuple(config)
+        if all(isinstance(value_id, str) for value_id in ids):
+            return ids
+    raise ConfigError(f"{path} must be True, False or a list of value ids, not {config!r}.")
+
+
+def _refuse_meetings(tables: TablesConfig, values: ValuesConfig) -> None:
+    _refuse_sharing([load.table_id for load in tables.load.values()], "tables.load", "loads into table")
+    _refuse_sharing([save.table_name for save in tables.save.values()], "tables.save", "saves into table")
+    for path, name in [
+        *(("tables.load", name) for name in tables.load),
+        *(("tables.save", save.table_name) for save in tables.save.values()),
+    ]:
+        if name == values.table_name and (values.load or values.save):
+            raise ConfigError(
+                f"{path} uses {name!r}, the table of the values; choose another values.table_name."
+            )
+    for table_id, save in tables.save.items():
+        load = tables.load.get(save.table_name)
+        if load is not None and load.row_id_column_name != save.row_id_column_name:
+            raise ConfigError(
+                f"tables.load.{save.table_name}.row_id_column_name is {load.row_id_column_name!r} and "
+                f"tables.save.{table_id}.row_id_column_name is {save.row_id_column_name!r}; "
+                "one table has one key column."
+            )
+
+
+def _refuse_sharing(targets: list[str], path: str, verb: str) -> None:
+    for target in targets:
+        if targets.count(target) > 1:
+            raise ConfigError(f"{path} {verb} {target!r} more than once; allowed: each table once.")
+
+
+class _Keys:
+    """The keys of one level of a configuration, in camelCase or snake_case."""
+
+    def __init__(self, config: object, path: str, allowed: tuple[str, ...]) -> None:
+        if not isinstance(config, Mapping):
+            raise ConfigError(
+                f"{path} must be a mapping with the keys {', '.join(allowed)}, not {_kind(config)}."
+            )
+        spellings = {spelling: key for key in allowed for spelling in (key, _camel_case(key))}
+        self._path = path
+        self._entries: dict[str, Any] = {}
+        for name, entry in config.items():
+            key = spellings.get(name)
+            if key is None:
+                hint = _INSTEAD.get(name, "")
+                raise ConfigError(f"{path}: unknown key {name!r}; allowed: {', '.join(allowed)}.{hint}")
+            if key in self._entries:
+                raise ConfigError(f"{path} has {key} in two spellings; give it once.")
+            self._entries[key] = entry
+
+    def get(self, key: str, default: object) -> Any:
+        return self._entries.get(key, default)
+
+    def refuse_unless(self, key: str, allowed: tuple[object, ...], instead: str) -> None:
+        entry = self._entries.get(key, allowed[0])
+        if entry not in allowed:
+            raise ConfigError(
+                f"{self._path}.{key} is {entry!r}; allowed: {allowed[0]!r}, because this persister cannot do "
+                f"more: {instead}."
+            )
+
+
+def _camel_case(key: str) -> str:
+    first, *others = key.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _require_text(entry: object, path: str) -> None:
+    if not isinstance(entry, str):
+        raise ConfigError(f"{path} must be a string, not {_kind(entry)}.")
+
+
+def _kind(entry: object) -> str:
+    return "nothing" if entry is None else type(entry).__name__

@@ -1,0 +1,232 @@
+"""Reading what has changed in a database, in proportion to what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import apsw
+
+from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable
+from replicell.persisters.crsqlite.cells import UnreadableValueError, decode_cell
+from replicell.persisters.crsqlite.identifiers import quote
+from replicell.persisters.crsqlite.schema import TableSchema
+from replicell.persisters.crsqlite.tables import VALUES_ROW, MappedSchemas, MappedTable, Seen
+from replicell.persisters.crsqlite.versions import changed_rows_sql, latest_version
+from replicell.persisters.errors import UnreadableCellError
+from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.tracking import Ids
+from replicell.store.cells import RESERVED, EncodedCell
+from replicell.store.ids import Id
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """Reads the mapped tables; used on the database's thread only.
+
+    Args:
+        schemas: The schemas of the mapped tables.
+        tables: The tables to load.
+    """
+
+    def __init__(self, schemas: MappedSchemas, tables: Sequence[MappedTable]) -> None:
+        self._schemas = schemas
+        self._tables = tuple(tables)
+
+    def load(self, connection: apsw.Connection, seen: Seen | None, facts: SchemaFacts) -> LoadedContent:
+        """Read all rows that have changed, in the transaction the connection is in.
+
+        Args:
+            connection: The connection.
+            seen: How far the database has been loaded; None to read everything.
+            facts: The store's schema, for what other programs wrote as 0 and 1.
+
+        Returns:
+            The rows, with the new `Seen` as their version.
+        """
+        schemas = self._schemas.read(connection)
+        tables: dict[Id, LoadedTable] = {}
+        values: LoadedTable | None = None
+        unreadable: list[UnreadableCellError] = []
+        for table in self._tables:
+            schema = schemas.get(table.name)
+            is_complete = seen is None or _needs_complete_load(
+                connection, seen.schemas.get(table.name), schema
+            )
+            if schema is None:
+                loaded = LoadedTable({}, frozenset(), is_complete=True) if seen is None else None
+            else:
+                since = 0 if seen is None else seen.version
+                reading = _Reading(connection, table, schema, _booleans(table, facts), unreadable)
+                loaded = reading.all_rows() if is_complete else reading.rows_since(since)
+            if loaded is None:
+                continue
+            if table.table_id is None:
+                values = loaded
+            else:
+                tables[table.table_id] = loaded
+        version = self.version(connection)
+        return LoadedContent(tables, values, unreadable, Seen(version, schemas))
+
+    def version(self, connection: apsw.Connection) -> int:
+        """Return the newest version of the tables to load."""
+        schemas = self._schemas.read(connection)
+        return latest_version(connection, [table.name for table in self._tables if table.name in schemas])
+
+
+class _Reading:
+    """The reading of one table."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        table: MappedTable,
+        schema: TableSchema,
+        booleans: frozenset[Id],
+        unreadable: list[UnreadableCellError],
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._schema = schema
+        self._columns = _loaded_columns(schema, table.cell_ids)
+        self._booleans = booleans
+        self._unreadable = unreadable
+
+    def all_rows(self) -> LoadedTable:
+        rows: dict[Id, LoadedRow] = {}
+        for row_id, _, *cells in self._select(_all_rows_sql, ()):
+            self._add(rows, row_id, row_id, cells)
+        for (key,) in self._connection.execute(_deleted_rows_sql(self._schema)):
+            row_id = _text_of_blob("text", key)
+            if isinstance(row_id, str):
+                rows[row_id] = None
+        return LoadedTable(self._only_values(rows), frozenset(self._columns), is_complete=True)
+
+    def rows_since(self, version: int) -> LoadedTable | None:
+        rows: dict[Id, LoadedRow] = {}
+        for row_id, existing, *cells in self._select(_changed_rows_sql, (version,)):
+            self._add(rows, row_id, existing, cells)
+        rows = self._only_values(rows)
+        return LoadedTable(rows, frozenset(self._columns), is_complete=False) if rows else None
+
+    def _select(
+        self, sql: Callable[[TableSchema, tuple[str, ...], bool], str], bindings: tuple[int, ...]
+    ) -> Iterable[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql(self._schema, self._columns, False), bindings).fetchall()
+        except UnicodeDecodeError:
+            # Some text is not UTF-8. To find out which, text is read as blobs.
+            blobs = self._connection.execute(sql(self._schema, self._columns, True), bindings)
+            return [tuple(map(_text_of_blob, row[::2], row[1::2])) for row in blobs]
+
+    def _add(self, rows: dict[Id, LoadedRow], row_id: object, existing: object, cells: Sequence[Any]) -> None:
+        if not isinstance(row_id, str):
+            self._report(None, None, f"the key {row_id!r} of a row is not text")
+        elif existing is None:
+            rows[row_id] = None
+        else:
+            rows[row_id] = self._decoded(row_id, cells)
+
+    def _decoded(self, row_id: Id, cells: Sequence[Any]) -> dict[Id, EncodedCell]:
+        booleans = self._booleans
+        row: dict[Id, EncodedCell] = {}
+        for column, value in zip(self._columns, cells, strict=True):
+            if value is None:
+                continue
+            if value.__class__ is str and value < RESERVED:
+                row[column] = value
+            else:
+                try:
+                    row[column] = decode_cell(value, column in booleans)
+                except UnreadableValueError as error:
+                    self._report(row_id, column, str(error))
+        return row
+
+    def _only_values(self, rows: dict[Id, LoadedRow]) -> dict[Id, LoadedRow]:
+        if self._table.table_id is not None:
+            return rows
+        return {VALUES_ROW: rows[VALUES_ROW]} if VALUES_ROW in rows else {}
+
+    def _report(self, row_id: Id | None, cell_id: Id | None, reason: str) -> None:
+        table_id = self._table.table_id
+        if table_id is None:
+            row_id = None
+        place = f" (table {self._table.name!r} of the database)"
+        self._unreadable.append(UnreadableCellError(table_id, row_id, cell_id, reason + place))
+
+
+def _needs_complete_load(
+    connection: apsw.Connection, before: TableSchema | None, now: TableSchema | None
+) -> bool:
+    """Tell whether cells may have changed without a new version, because columns did.
+
+    A table that was not there before has newer versions only. A new column is empty unless it has a default.
+    """
+    if before is None or now is None or before is now or before == now:
+        return False
+    added = [name for name in now.columns if name not in before.columns]
+    if len(now.columns) - len(added) < len(before.columns):
+        return True
+    defaults = connection.execute(
+        "SELECT name FROM pragma_table_info(?) WHERE dflt_value IS NOT NULL", (now.name,)
+    ).fetchall()
+    return any((name,) in defaults for name in added)
+
+
+def _loaded_columns(schema: TableSchema, cell_ids: Ids) -> tuple[str, ...]:
+    if cell_ids is None:
+        return schema.columns
+    return tuple(name for name in schema.columns if name in cell_ids)
+
+
+def _booleans(table: MappedTable, facts: SchemaFacts) -> frozenset[Id]:
+    if table.table_id is None:
+        return facts.boolean_values
+    return facts.booleans.get(table.table_id, frozenset())
+
+
+def _text_of_blob(kind: str, value: object) -> object:
+    if kind == "text" and isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    return value
+
+
+@lru_cache(maxsize=512)
+def _all_rows_sql(schema: TableSchema, columns: tuple[str, ...], as_blobs: bool) -> str:
+    key = quote(schema.key[0])
+    return f"SELECT {_selection([key, key, *map(quote, columns)], as_blobs)} FROM {quote(schema.name)}"
+
+
+@lru_cache(maxsize=512)
+def _deleted_rows_sql(schema: TableSchema) -> str:
+    key = quote(schema.key[0])
+    return (
+        f"SELECT CAST(pks.{key} AS BLOB) FROM {quote(schema.name + '__crsql_pks')} AS pks "
+        f"LEFT JOIN {quote(schema.name)} AS base ON base.{key} = pks.{key} "
+        f"WHERE base.{key} IS NULL AND typeof(pks.{key}) = 'text'"
+    )
+
+
+@lru_cache(maxsize=512)
+def _changed_rows_sql(schema: TableSchema, columns: tuple[str, ...], as_blobs: bool) -> str:
+    key = quote(schema.key[0])
+    selection = [f"pks.{key}", f"base.{key}", *(f"base.{quote(name)}" for name in columns)]
+    return (
+        f"SELECT {_selection(selection, as_blobs)} FROM {quote(schema.name + '__crsql_pks')} AS pks "
+        f"LEFT JOIN {quote(schema.name)} AS base ON base.{key} = pks.{key} "
+        f"WHERE pks.__crsql_key IN ({changed_rows_sql(schema.name)})"
+    )
+
+
+def _selection(columns: Iterable[str], as_blobs: bool) -> str:
+    if not as_blobs:
+        return ", ".join(columns)
+    return ", ".join(
+        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+        for name in columns
+    )

@@ -1,0 +1,127 @@
+"""The persister between a store and a cr-sqlite database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from replicell.persisters.config import TabularConfig, parse_config
+from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.loading import Loader
+from replicell.persisters.crsqlite.saving import Saver
+from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
+from replicell.persisters.crsqlite.worker import DatabaseChange
+from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.subscription import Subscription
+from replicell.persisters.tracking import ChangeTracker
+from replicell.persisters.unsaved import UnsavedChanges
+from replicell.store.store import Store
+
+__all__ = ["CrSqlitePersister", "create_crsqlite_persister"]
+
+
+class CrSqlitePersister(Persister):
+    """Keeps tables of a store and tables of a cr-sqlite database the same.
+
+    `Persister` says what it promises. Loads read what has changed since the last one from cr-sqlite's clock
+    tables. A save first reads what others have changed and then writes, in one transaction, so that nothing
+    comes back and nothing is missed. Tables and columns that a save needs are created.
+
+    How cells stand in the database is described in `replicell.persisters.crsqlite.cells`.
+
+    Args:
+        store: The store.
+        database: The database, open when the persister is used. Closing it closes the persister first.
+        config: What is kept where; see `parse_config`.
+        on_error: Called with each error that no caller gets, among them cells that cannot be stored.
+        retry_delay: Seconds before a failed load or save is tried again, doubled with each failure.
+        max_retry_delay: Seconds at most between tries.
+
+    Raises:
+        ConfigError: the configuration cannot be followed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        database: CrSqliteDatabase,
+        config: object,
+        *,
+        on_error: ErrorListener | None = None,
+        retry_delay: float = 0.05,
+        max_retry_delay: float = 5.0,
+    ) -> None:
+        self._config = parse_config(config)
+        table_map = TableMap(self._config)
+        scope = table_map.scope()
+        schemas = MappedSchemas(table_map.keys)
+        self._database = database
+        self._loader = Loader(schemas, table_map.loads)
+        self._saver = Saver(schemas, table_map.saves, self._loader, scope.shared_tables or frozenset())
+        self._seen: Seen | None = None
+        super().__init__(
+            store,
+            ChangeTracker(store, scope),
+            on_error=on_error,
+            retry_delay=retry_delay,
+            max_retry_delay=max_retry_delay,
+        )
+        self._before_close = database.before_close(self.close)
+
+    @property
+    def config(self) -> TabularConfig:
+        """What is kept where."""
+        return self._config
+
+    @property
+    def database(self) -> CrSqliteDatabase:
+        """The database."""
+        return self._database
+
+    def _begin_load(self) -> asyncio.Future[LoadedContent]:
+        return self._database.read(self._loader.load, self._seen, self._tracker.schema())
+
+    def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
+        seen = self._seen if self.is_auto_loading() else None
+        return self._database.run(self._saver.save, unsaved, seen, self._tracker.schema(), origin=self)
+
+    def _watch(self, on_change: Callable[[], None]) -> Subscription:
+        def on_database_change(change: DatabaseChange) -> None:
+            if change.origin is not self:
+                on_change()
+
+        return self._database.on_change(on_database_change)
+
+    def _on_applied(self, content: LoadedContent) -> None:
+        self._seen = content.version
+
+    def _release(self) -> None:
+        self._before_close.cancel()
+
+
+def create_crsqlite_persister(
+    store: Store,
+    database: CrSqliteDatabase,
+    config: object,
+    *,
+    on_ignored_error: ErrorListener | None = None,
+    **options: Any,
+) -> CrSqlitePersister:
+    """Create a persister between a store and a cr-sqlite database.
+
+    Mirrors TinyBase's `createCrSqliteWasmPersister`, which TinyBase itself no longer has.
+
+    Args:
+        store: The store.
+        database: The database.
+        config: TinyBase's configuration object in camelCase or snake_case, or a `TabularConfig`.
+        on_ignored_error: TinyBase's name for ``on_error``.
+        options: The keyword arguments of `CrSqlitePersister`.
+
+    Raises:
+        ConfigError: the configuration cannot be followed.
+    """
+    options.setdefault("on_error", on_ignored_error)
+    return CrSqlitePersister(store, database, config, **options)

@@ -1,0 +1,225 @@
+"""Writing what is unsaved to a database, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import apsw
+
+from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.crsqlite.connection import transaction
+from replicell.persisters.crsqlite.identifiers import quote
+from replicell.persisters.crsqlite.loading import Loader
+from replicell.persisters.crsqlite.planning import SavePlan, TablePlan, plan_save
+from replicell.persisters.crsqlite.schema import (
+    add_columns,
+    create_table,
+    create_tables,
+    schema_version,
+)
+from replicell.persisters.crsqlite.tables import MappedSchemas, MappedTable, Seen
+from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.unsaved import RowState, UnsavedChanges
+from replicell.store.ids import Id
+
+__all__ = ["Saver"]
+
+
+class Saver:
+    """Writes the mapped tables; used on the database's thread only.
+
+    Args:
+        schemas: The schemas of the mapped tables.
+        targets: Where each table of the store is saved.
+        loader: Reads what others have changed before something is written.
+        shared_tables: Tables that are loaded from where they are saved.
+    """
+
+    def __init__(
+        self,
+        schemas: MappedSchemas,
+        targets: Sequence[MappedTable],
+        loader: Loader,
+        shared_tables: frozenset[Id],
+    ) -> None:
+        self._schemas = schemas
+        self._targets = tuple(targets)
+        self._loader = loader
+        self._shared_tables = shared_tables
+
+    def save(
+        self, connection: apsw.Connection, unsaved: UnsavedChanges, seen: Seen | None, facts: SchemaFacts
+    ) -> SaveResult:
+        """Write changes, and read what others have changed since the last look.
+
+        Both happen while the write lock is held, so what is written here need never be loaded, and nothing of
+        others is missed.
+
+        Args:
+            connection: The connection, not in a transaction.
+            unsaved: The changes.
+            seen: How far the database has been loaded; None if others' changes are not to be loaded.
+            facts: The store's schema.
+        """
+        while True:
+            plan = plan_save(unsaved, self._targets, self._schemas.read(connection))
+            result = self._attempt(connection, plan, unsaved, seen, facts)
+            if result is not None:
+                result.unstorable = plan.unstorable
+                return result
+
+    def _attempt(
+        self,
+        connection: apsw.Connection,
+        plan: SavePlan,
+        unsaved: UnsavedChanges,
+        seen: Seen | None,
+        facts: SchemaFacts,
+    ) -> SaveResult | None:
+        """Save as planned; None if the plan must be made anew because the schema has changed."""
+        new_tables = plan.new_tables()
+        if new_tables and len(new_tables) == len(plan.tables):
+            return self._create_filled(connection, plan, seen, facts)
+        if new_tables or plan.changed_tables():
+            for table in new_tables:
+                create_table(connection, table.wanted_schema())
+            for table in plan.changed_tables():
+                add_columns(connection, table.table.name, table.new_columns)
+            return None
+        return self._write(connection, plan, unsaved, seen, facts)
+
+    def _write(
+        self,
+        connection: apsw.Connection,
+        plan: SavePlan,
+        unsaved: UnsavedChanges,
+        seen: Seen | None,
+        facts: SchemaFacts,
+    ) -> SaveResult | None:
+        try:
+            with transaction(connection):
+                if schema_version(connection) != self._schemas.version:
+                    raise _Abandoned(None)
+                loaded = None if seen is None else self._loader.load(connection, seen, facts)
+                incomplete = [
+                    *self._deleted_by_others(unsaved, loaded),
+                    *self._not_there(connection, plan, seen),
+                ]
+                if incomplete:
+                    raise _Abandoned(SaveResult(loaded, incomplete_rows=incomplete))
+                for table in plan.tables:
+                    _write_table(connection, table)
+                if loaded is not None:
+                    loaded.version = Seen(self._loader.version(connection), loaded.version.schemas)
+        except _Abandoned as abandoned:
+            return abandoned.result
+        return SaveResult(loaded)
+
+    def _create_filled(
+        self, connection: apsw.Connection, plan: SavePlan, seen: Seen | None, facts: SchemaFacts
+    ) -> SaveResult | None:
+        filler = _Filler(plan, self._loader, self._schemas, seen, facts)
+        try:
+            is_done = create_tables(connection, [table.wanted_schema() for table in plan.tables], filler)
+        except BaseException:
+            self._schemas.forget()
+            raise
+        return SaveResult(filler.loaded) if is_done else None
+
+    def _deleted_by_others(
+        self, unsaved: UnsavedChanges, loaded: LoadedContent | None
+    ) -> Iterable[tuple[Id, Id]]:
+        if loaded is None:
+            return
+        for table_id, table in loaded.tables.items():
+            if table_id in self._shared_tables:
+                for row_id, row in table.rows.items():
+                    if row is None and _is_partial(unsaved, table_id, row_id):
+                        yield table_id, row_id
+
+    def _not_there(
+        self, connection: apsw.Connection, plan: SavePlan, seen: Seen | None
+    ) -> Iterable[tuple[Id, Id]]:
+        for table in plan.tables:
+            table_id = table.table.table_id
+            if table_id is None or (seen is not None and table_id in self._shared_tables):
+                continue
+            sql = _exists_sql(table.table.name, table.table.key)
+            for row_id in table.partial:
+                if connection.execute(sql, (row_id,)).get is None:
+                    yield table_id, row_id
+
+
+class _Filler:
+    """Puts the first rows into new tables, and reads what others have changed in the tables there were."""
+
+    def __init__(
+        self, plan: SavePlan, loader: Loader, schemas: MappedSchemas, seen: Seen | None, facts: SchemaFacts
+    ) -> None:
+        self._plan = plan
+        self._loader = loader
+        self._schemas = schemas
+        self._seen = seen
+        self._facts = facts
+        self.loaded: LoadedContent | None = None
+
+    def prepare(self, connection: apsw.Connection) -> None:
+        if self._seen is not None:
+            self.loaded = self._loader.load(connection, self._seen, self._facts)
+
+    def insert(self, connection: apsw.Connection) -> None:
+        for table in self._plan.tables:
+            _insert_rows(connection, table)
+
+    def finish(self, connection: apsw.Connection) -> None:
+        if self.loaded is not None:
+            self.loaded.version = Seen(self._loader.version(connection), self._schemas.read(connection))
+
+
+class _Abandoned(Exception):
+    """Rolls the transaction back."""
+
+    def __init__(self, result: SaveResult | None) -> None:
+        super().__init__()
+        self.result = result
+
+
+def _is_partial(unsaved: UnsavedChanges, table_id: Id, row_id: Id) -> bool:
+    row = unsaved.row(table_id, row_id)
+    return row is not None and row.state is RowState.PARTIAL
+
+
+def _write_table(connection: apsw.Connection, plan: TablePlan) -> None:
+    name, key = plan.table.name, plan.table.key
+    if plan.deleted:
+        connection.executemany(_delete_sql(name, key), plan.deleted)
+    for columns, rows in plan.rows.items():
+        connection.executemany(_upsert_sql(name, key, columns), rows)
+
+
+def _insert_rows(connection: apsw.Connection, plan: TablePlan) -> None:
+    for columns, rows in plan.rows.items():
+        connection.executemany(_insert_sql(plan.table.name, plan.table.key, columns), rows)
+
+
+@lru_cache(maxsize=1024)
+def _upsert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
+    return f"{_insert_sql(name, key, columns)} ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
+
+
+@lru_cache(maxsize=1024)
+def _insert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
+    targets = ", ".join(map(quote, (key, *columns)))
+    return f"INSERT INTO {quote(name)} ({targets}) VALUES ({', '.join('?' * (len(columns) + 1))})"
+
+
+@lru_cache(maxsize=256)
+def _delete_sql(name: str, key: str) -> str:
+    return f"DELETE FROM {quote(name)} WHERE {quote(key)} = ?"
+
+
+@lru_cache(maxsize=256)
+def _exists_sql(name: str, key: str) -> str:
+    return f"SELECT 1 FROM {quote(name)} WHERE {quote(key)} = ?"

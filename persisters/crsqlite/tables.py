@@ -1,0 +1,190 @@
+"""Which tables of the store stand in which tables of the database, and the schemas of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import apsw
+
+from replicell.persisters.config import TabularConfig, ValueIds
+from replicell.persisters.crsqlite.identifiers import check_column_name, check_table_name, folded
+from replicell.persisters.crsqlite.schema import TableSchema, read_schema, schema_version
+from replicell.persisters.errors import ConfigError, IdentifierError, SchemaError
+from replicell.persisters.tracking import Ids, Scope
+from replicell.store.ids import Id
+
+__all__ = ["VALUES_KEY", "VALUES_ROW", "MappedSchemas", "MappedTable", "Seen", "TableMap"]
+
+VALUES_KEY = "_id"
+VALUES_ROW = "_"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTable:
+    """A table of the database and what it is in the store.
+
+    Args:
+        name: The database's table.
+        key: Its key column.
+        table_id: The store's table; None if it holds the values.
+        cell_ids: The cells to load or save; None for all.
+    """
+
+    name: str
+    key: str
+    table_id: Id | None
+    cell_ids: Ids = None
+
+
+class TableMap:
+    """All tables that a configuration maps.
+
+    Raises:
+        ConfigError: a name is none that cr-sqlite can take, or two names are the same to SQLite.
+    """
+
+    def __init__(self, config: TabularConfig) -> None:
+        values = config.values
+        self.loads = [
+            MappedTable(name, load.row_id_column_name, load.table_id)
+            for name, load in config.tables.load.items()
+        ]
+        self.saves = [
+            MappedTable(save.table_name, save.row_id_column_name, table_id)
+            for table_id, save in config.tables.save.items()
+        ]
+        if values.load:
+            self.loads.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.load)))
+        if values.save:
+            self.saves.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.save)))
+        self.keys = _checked_keys([*self.loads, *self.saves])
+
+    def scope(self) -> Scope:
+        """Return what of a store this is about."""
+        places = {(table.name, table.table_id) for table in self.saves}
+        return Scope(
+            loaded_tables=_table_ids(self.loads),
+            saved_tables=_table_ids(self.saves),
+            shared_tables=_table_ids(table for table in self.loads if (table.name, table.table_id) in places),
+            loaded_values=_value_ids(self.loads),
+            saved_values=_value_ids(self.saves),
+        )
+
+
+class Seen(NamedTuple):
+    """How far a database has been loaded: up to which version, when the tables looked how."""
+
+    version: int
+    schemas: Mapping[str, TableSchema]
+
+
+class MappedSchemas:
+    """The schemas of the mapped tables that exist, read anew when anybody has changed the database's schema.
+
+    Used on the database's thread only.
+
+    Args:
+        keys: The key column that each table must have.
+    """
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._keys = keys
+        self._schemas: dict[str, TableSchema] = {}
+        self.version: int | None = None
+        """The database's schema version of which the schemas are."""
+
+    def read(self, connection: apsw.Connection) -> Mapping[str, TableSchema]:
+        """Return the schemas as of now.
+
+        Raises:
+            SchemaError: a table exists and is no replicated table, or another than was configured.
+        """
+        version = schema_version(connection)
+        if version != self.version:
+            existing = read_schema(connection)
+            for name, key in self._keys.items():
+                _check_table(connection, name, key, existing)
+            self._schemas = {name: existing[name] for name in self._keys if name in existing}
+            self.version = version
+        return self._schemas
+
+    def forget(self) -> None:
+        """Read the schemas anew next time, because what was read was rolled back."""
+        self.version = None
+
+
+def _ids(ids: ValueIds) -> Ids:
+    return None if ids is True else frozenset(ids or ())
+
+
+def _table_ids(tables: Iterable[MappedTable]) -> frozenset[Id]:
+    return frozenset(table.table_id for table in tables if table.table_id is not None)
+
+
+def _value_ids(tables: Iterable[MappedTable]) -> Ids:
+    for table in tables:
+        if table.table_id is None:
+            return table.cell_ids
+    return frozenset()
+
+
+def _checked_keys(tables: Iterable[MappedTable]) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    spellings: dict[str, str] = {}
+    for table in tables:
+        try:
+            check_table_name(table.name)
+            check_column_name(table.key)
+        except IdentifierError as error:
+            raise ConfigError(f"config: {error}") from error
+        spelling = spellings.setdefault(folded(table.name), table.name)
+        if spelling != table.name:
+            raise ConfigError(
+                f"config: {table.name!r} and {spelling!r} are the same table to SQLite; use one spelling."
+            )
+        keys[table.name] = table.key
+    return keys
+
+
+def _check_table(
+    connection: apsw.Connection, name: str, key: str, existing: Mapping[str, TableSchema]
+) -> None:
+    schema = existing.get(name)
+    if schema is None:
+        _refuse_unreplicated(connection, name, existing)
+        return
+    if schema.key != (key,):
+        columns = ", ".join(map(repr, schema.key))
+        raise SchemaError(
+            f"Table {name!r} has the key {columns}, but row_id_column_name is {key!r}; "
+            "allowed: the table's only key column."
+        )
+    kind, collation, *_ = connection.column_metadata("main", name, key)
+    if not any(word in (kind or "").upper() for word in ("CHAR", "CLOB", "TEXT")):
+        raise SchemaError(
+            f"The key column {key!r} of table {name!r} is of type {kind or 'none'}, but row ids are text; "
+            "allowed: TEXT PRIMARY KEY NOT NULL."
+        )
+    if collation.upper() != "BINARY":
+        raise SchemaError(
+            f"The key column {key!r} of table {name!r} is compared by {collation}, so that two row ids could "
+            "be the same row; allowed: BINARY, which is SQLite's default."
+        )
+
+
+def _refuse_unreplicated(connection: apsw.Connection, name: str, existing: Mapping[str, TableSchema]) -> None:
+    row = connection.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return
+    kind, spelling = row
+    if spelling in existing:
+        raise SchemaError(f"Table {name!r} is spelled {spelling!r} in the database; use its spelling.")
+    raise SchemaError(
+        f"{spelling!r} is an ordinary {kind}, which cr-sqlite does not replicate: name another table, or "
+        f"make it a replicated one with SELECT crsql_as_crr('{spelling}')."
+    )

@@ -1,0 +1,325 @@
+"""Which changes of a store are the program's own, and what goes into the store without being one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from replicell.persisters.content import LoadedContent
+from replicell.persisters.errors import PersisterError, UnreadableCellError, UnstorableCellError
+from replicell.persisters.reconciling import Place, Reconciliation, reconcile, whole_row
+from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
+from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
+from replicell.store.cells import is_same_cell
+from replicell.store.changes import TransactionLog
+from replicell.store.errors import InvalidWriteError
+from replicell.store.ids import Id
+from replicell.store.missing import MISSING
+from replicell.store.store import Store
+
+__all__ = ["ChangeTracker", "Ids", "Scope"]
+
+Ids: TypeAlias = frozenset[Id] | None
+"""Some ids, or None for all there are."""
+
+_CAME = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a store a persister looks after.
+
+    Args:
+        loaded_tables: Tables that are loaded.
+        saved_tables: Tables that are saved.
+        shared_tables: Tables that are loaded from where they are saved, so that what was loaded need not be
+            saved.
+        loaded_values: Values that are loaded.
+        saved_values: Values that are saved, to where they are loaded from.
+    """
+
+    loaded_tables: Ids
+    saved_tables: Ids
+    shared_tables: Ids
+    loaded_values: Ids
+    saved_values: Ids
+
+
+class ChangeTracker:
+    """Knows what of a store is not saved yet, and applies what is loaded without taking it for an edit.
+
+    What a load changes in the store is recognised by content, not by time: if a mutator listener changes what
+    is being loaded, that is an edit and will be saved. Defaults that a schema adds to loaded rows are not, or
+    each replica would overwrite the others' cells that are still under way.
+
+    Args:
+        store: The store.
+        scope: What to look after.
+    """
+
+    def __init__(self, store: Store, scope: Scope) -> None:
+        self._store = store
+        self._scope = scope
+        self._schema_reader = SchemaReader(store)
+        self._unsaved = UnsavedChanges()
+        self._unstorable: set[Place] = set()
+        self._known_tables: set[Id] = set()
+        self._are_values_known = False
+        self._arriving: _Arrival | None = None
+        self._listener_id: str | None = None
+        self._on_unsaved: Callable[[], None] = _nothing
+        self.edits = 0
+        """Counts the transactions that left something to save."""
+        self.was_applied = True
+        """Whether the last content that was applied is certain to stay in the store."""
+
+    def start(self, on_unsaved: Callable[[], None]) -> None:
+        """Listen to the store, and call a function after each transaction that leaves something to save."""
+        self._on_unsaved = on_unsaved
+        self._listener_id = self._store.add_did_finish_transaction_listener(self._on_did_finish)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._listener_id is not None:
+            self._store.del_listener(self._listener_id)
+            self._listener_id = None
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether there is something to save that has not been taken yet."""
+        return bool(self._unsaved)
+
+    def schema(self) -> SchemaFacts:
+        """Return what there is to know of the store's schemas."""
+        return self._schema_reader.read()
+
+    def is_store_empty(self) -> bool:
+        """Tell whether the store holds nothing of what is loaded."""
+        return not any(
+            _has(self._scope.loaded_tables, table_id) for table_id in self._store.get_table_ids()
+        ) and not any(_has(self._scope.loaded_values, value_id) for value_id in self._store.get_value_ids())
+
+    def take(self) -> UnsavedChanges:
+        """Hand out what is unsaved, and begin anew."""
+        taken, self._unsaved = self._unsaved, UnsavedChanges()
+        return taken
+
+    def put_back(self, unsaved: UnsavedChanges) -> None:
+        """Take back what was handed out, because it could not be saved."""
+        self._unsaved = unsaved.followed_by(self._unsaved)
+
+    def note_never_saved(self) -> None:
+        """Note all that neither was saved nor came from where it would be saved."""
+        before = self.has_unsaved
+        for table_id in self._store.get_table_ids():
+            if _has(self._scope.saved_tables, table_id) and table_id not in self._known_tables:
+                self._known_tables.add(table_id)
+                for row_id in self._store.get_row_ids(table_id):
+                    self._unsaved.add_row(table_id, row_id, whole_row(self._store, table_id, row_id))
+        if not self._are_values_known:
+            self._are_values_known = True
+            self._unsaved.add_values(self._saved_only(self._store.get_encoded_values()))
+        if self.has_unsaved and not before:
+            self.edits += 1
+
+    def complete_rows(self, rows: Iterable[tuple[Id, Id]]) -> None:
+        """Note all cells of rows that were deleted in the medium while they had unsaved ones."""
+        for table_id, row_id in rows:
+            if self._store.has_row(table_id, row_id):
+                self._unsaved.add_row(table_id, row_id, whole_row(self._store, table_id, row_id))
+                self.edits += 1
+
+    def set_unstorable(self, problems: Iterable[UnstorableCellError]) -> None:
+        """Remember cells that the medium cannot hold, so that loads leave them alone."""
+        for problem in problems:
+            if problem.cell_id is not None:
+                self._unstorable.add((problem.table_id, problem.row_id, problem.cell_id))
+
+    def apply(self, content: LoadedContent, just_saved: tuple[UnsavedChanges, ...]) -> list[PersisterError]:
+        """Bring loaded content into the store in one transaction, except over what is not saved yet.
+
+        Args:
+            content: What was loaded.
+            just_saved: What was written after the content was read.
+
+        Returns:
+            What could not be loaded.
+
+        Raises:
+            Exception: whatever a listener of the store raised.
+        """
+        schema = self.schema()
+        unsaved = (*just_saved, self._unsaved)
+        outcome = reconcile(self._store, content, unsaved, self._unstorable, schema)
+        self._adopt(outcome.unsaved)
+        self._note_known(content)
+        problems: list[PersisterError] = list(content.unreadable)
+        self.was_applied = True
+        if outcome.tables or outcome.values:
+            arrival = self._arriving = _Arrival(outcome, schema, self._scope.shared_tables)
+            self.was_applied = False
+            try:
+                try:
+                    self._store.apply_encoded_changes([outcome.tables, outcome.values, 1])
+                except InvalidWriteError:
+                    # A strict store has refused a cell, and with it everything.
+                    arrival.refused += self._apply_one_by_one(outcome)
+            except BaseException:
+                self._arriving = None
+                raise
+            problems += arrival.refused
+        return problems
+
+    def _apply_one_by_one(self, outcome: Reconciliation) -> list[UnreadableCellError]:
+        refused = []
+        store = self._store
+        with store.transaction():
+            for table_id, rows in outcome.tables.items():
+                for row_id, row in rows.items():
+                    if row is MISSING:
+                        store.del_row(table_id, row_id)
+                        continue
+                    for cell_id, cell in row.items():
+                        try:
+                            store.apply_encoded_changes([{table_id: {row_id: {cell_id: cell}}}, {}, 1])
+                        except InvalidWriteError:
+                            refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
+            for value_id, value in outcome.values.items():
+                try:
+                    store.apply_encoded_changes([{}, {value_id: value}, 1])
+                except InvalidWriteError:
+                    refused.append(UnreadableCellError(None, None, value_id, _REFUSED))
+        return refused
+
+    def _adopt(self, unsaved: UnsavedChanges) -> None:
+        for table_id, rows in unsaved.tables.items():
+            if _has(self._scope.saved_tables, table_id):
+                for row_id, row in rows.items():
+                    self._unsaved.add_row(table_id, row_id, row)
+        self._unsaved.add_values(
+            {
+                value_id: value
+                for value_id, value in self._saved_only(unsaved.values).items()
+                if _has(self._scope.loaded_values, value_id)
+            }
+        )
+        if self.has_unsaved:
+            self.edits += 1
+
+    def _note_known(self, content: LoadedContent) -> None:
+        for table_id, table in content.tables.items():
+            if table.is_complete and _has(self._scope.shared_tables, table_id):
+                self._known_tables.add(table_id)
+        if content.values is not None and content.values.is_complete:
+            self._are_values_known = self._scope.loaded_values == self._scope.saved_values
+
+    def _saved_only(self, values: Mapping[Id, Any]) -> UnsavedCells:
+        return {
+            value_id: value for value_id, value in values.items() if _has(self._scope.saved_values, value_id)
+        }
+
+    def _on_did_finish(self, store: Store) -> None:
+        log = store.get_transaction_log()
+        arriving, self._arriving = self._arriving, None
+        if arriving is not None:
+            self.was_applied = True
+            arriving.note_refused(log)
+        is_edited = False
+        for table_id, rows in log.changed_cells.items():
+            if _has(self._scope.saved_tables, table_id):
+                row_ids = log.changed_row_ids.get(table_id, {})
+                for row_id, cells in rows.items():
+                    row = _edited_row(table_id, row_id, cells, row_ids.get(row_id), arriving)
+                    if row is not None:
+                        self._unsaved.add_row(table_id, row_id, row)
+                        self._forget_unstorable(table_id, row_id, row.cells)
+                        is_edited = True
+        for value_id, (_, value) in log.changed_values.items():
+            if _has(self._scope.saved_values, value_id) and not (
+                arriving is not None and arriving.brought_value(value_id, value)
+            ):
+                self._unsaved.values[value_id] = value
+                self._unstorable.discard((None, None, value_id))
+                is_edited = True
+        if is_edited:
+            self.edits += 1
+            self._on_unsaved()
+
+    def _forget_unstorable(self, table_id: Id, row_id: Id, cells: UnsavedCells) -> None:
+        if self._unstorable:
+            self._unstorable.difference_update((table_id, row_id, cell_id) for cell_id in cells)
+
+
+class _Arrival:
+    """Loaded changes on their way into the store."""
+
+    def __init__(self, outcome: Reconciliation, schema: SchemaFacts, shared_tables: Ids) -> None:
+        self._outcome = outcome
+        self._schema = schema
+        self._shared_tables = shared_tables
+        self.refused: list[UnreadableCellError] = []
+
+    def brought_row(self, table_id: Id, row_id: Id) -> bool:
+        return row_id in self._outcome.tables.get(table_id, {}) and _has(self._shared_tables, table_id)
+
+    def brought_cell(self, table_id: Id, row_id: Id, cell_id: Id, cell: object) -> bool:
+        row = self._outcome.tables[table_id][row_id]
+        if row is MISSING:
+            return cell is MISSING
+        if cell_id in row:
+            return is_same_cell(cell, row[cell_id])
+        return is_same_cell(cell, self._schema.defaults.get(table_id, {}).get(cell_id, MISSING))
+
+    def brought_value(self, value_id: Id, value: object) -> bool:
+        return value_id in self._outcome.values and is_same_cell(value, self._outcome.values[value_id])
+
+    def note_refused(self, log: TransactionLog) -> None:
+        for table_id, rows in log.invalid_cells.items():
+            for row_id, cells in rows.items():
+                for cell_id in cells:
+                    self._refuse(table_id, row_id, cell_id)
+        for value_id in log.invalid_values:
+            if not isinstance(value_id, str) or value_id not in self._outcome.values:
+                continue
+            self.refused.append(UnreadableCellError(None, None, value_id, _REFUSED))
+
+    def _refuse(self, table_id: object, row_id: object, cell_id: object) -> None:
+        if isinstance(table_id, str) and isinstance(row_id, str) and isinstance(cell_id, str):
+            row = self._outcome.tables.get(table_id, {}).get(row_id, MISSING)
+            if row is not MISSING and cell_id in row:
+                self.refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
+
+
+_REFUSED = "the store's schema refuses it; it stays as it is in the medium"
+
+
+def _edited_row(
+    table_id: Id,
+    row_id: Id,
+    cells: Mapping[Id, tuple[Any, Any]],
+    coming_or_going: int | None,
+    arriving: _Arrival | None,
+) -> UnsavedRow | None:
+    if arriving is not None and arriving.brought_row(table_id, row_id):
+        edited = {
+            cell_id: cell
+            for cell_id, (_, cell) in cells.items()
+            if not arriving.brought_cell(table_id, row_id, cell_id, cell)
+        }
+        if not edited:
+            return None
+        state = RowState.GONE if coming_or_going not in (None, _CAME) else RowState.PARTIAL
+        return UnsavedRow(edited, state)
+    edited = {cell_id: cell for cell_id, (_, cell) in cells.items()}
+    if coming_or_going is None:
+        return UnsavedRow(edited, RowState.PARTIAL)
+    return UnsavedRow(edited, RowState.WHOLE if coming_or_going == _CAME else RowState.GONE)
+
+
+def _has(ids: Ids, one: Id) -> bool:
+    return ids is None or one in ids
+
+
+def _nothing() -> None:
+    return
