@@ -69,9 +69,85 @@ PATCHES = (
     ),
     Patch(
         "a sorted listener does not hide changes",
-        "With a SortedRowIds listener TinyBase forgets that a cell was touched when it was set away and back.",
+        "With a SortedRowIds listener TinyBase forgets that a cell set away and back was touched.",
         ": collDel(cells, cellId),",
         ": 0,",
+    ),
+    Patch(
+        "a tables schema is listed in the order in which it was given",
+        "TinyBase lists what an older schema had too where the older one had it.",
+        "    mapMatch(\n      tablesSchemaMap,",
+        "    [tablesSchemaMap, tablesSchemaRowCache].forEach(collClear) ??\n"
+        "    mapMatch(\n      tablesSchemaMap,",
+    ),
+    Patch(
+        "a values schema is listed in the order in which it was given",
+        "The same for values; after a rollback it is the order of their defaults too.",
+        "    mapMatch(\n      valuesSchemaMap,",
+        "    [valuesSchemaMap, valuesDefaulted, valuesNonDefaulted, valuesRequiredNonDefaulted]\n"
+        "      .forEach(collClear) ??\n"
+        "    mapMatch(\n      valuesSchemaMap,",
+    ),
+    Patch(
+        "set_tables_json does not hide errors of listeners",
+        "TinyBase ignores them together with text that is no JSON.",
+        "    tryCatchSync(() =>\n"
+        "      whileAcceptingEncodedData(() => setOrDelTables(jsonParse(tablesJson))),\n"
+        "    );",
+        "    ifNotUndefined(tryReturn(() => [jsonParse(tablesJson)]), ([tables]) =>\n"
+        "      whileAcceptingEncodedData(() => setOrDelTables(tables)),\n"
+        "    );",
+    ),
+    Patch(
+        "set_values_json does not hide errors of listeners",
+        "The same for values.",
+        "    tryCatchSync(() =>\n"
+        "      whileAcceptingEncodedData(() => setOrDelValues(jsonParse(valuesJson))),\n"
+        "    );",
+        "    ifNotUndefined(tryReturn(() => [jsonParse(valuesJson)]), ([values]) =>\n"
+        "      whileAcceptingEncodedData(() => setOrDelValues(values)),\n"
+        "    );",
+    ),
+    *(
+        Patch(
+            f"a listener added while others are called is called too: {group}",
+            "Which kinds have listeners TinyBase looks up once, and passes over kinds that had none then.",
+            original,
+            original.replace("=", "= 1 ||", 1),
+        )
+        for group, original in (
+            ("HasTables", "const hasHasTablesListeners = !collIsEmpty("),
+            ("SortedRowIds", "const hasSortedRowIdListeners = !collIsEmpty("),
+            ("ids of tables", "const hasIdOrHasListeners = !(\n      collIsEmpty(cellIdsListeners"),
+            ("cells", "const hasOtherListeners = !(\n      collIsEmpty(cellListeners"),
+            ("HasValues", "const hasHasValuesListeners = !collIsEmpty("),
+            ("ids of values", "const hasIdOrHasListeners =\n      !collIsEmpty(valueIdsListeners"),
+            ("values", "const hasOtherListeners =\n      !collIsEmpty(valueListeners"),
+        )
+    ),
+    Patch(
+        "a rollback reports nothing",
+        "TinyBase brings rows back by setting them, and reports as invalid what the schema says they lack.",
+        "addDefaultsToRow({[cellId]: validCell}, tableId, rowId),",
+        "(skipMiddleware ? (row) => row : addDefaultsToRow)({[cellId]: validCell}, tableId, rowId),",
+    ),
+    Patch(
+        "InvalidCell mutators are told of what was invalid before them",
+        "TinyBase hands them a list that grows with what they try themselves.",
+        "mutator ? mapClone3(invalidCells) : invalidCells,",
+        "mutator ? clonedChangedCells(invalidCells) : invalidCells,",
+    ),
+    Patch(
+        "InvalidValue mutators are told of what was invalid before them",
+        "The same for values.",
+        "mutator ? mapClone(invalidValues) : invalidValues,",
+        "mutator ? mapClone(invalidValues, pairClone) : invalidValues,",
+    ),
+    Patch(
+        "listener stats count every SortedRowIds listener",
+        "TinyBase counts those on the same table and cell id as one.",
+        "sortedRowIds: pairCollSize2(sortedRowIdsListeners),",
+        "sortedRowIds: pairCollSize2(sortedRowIdsListeners, collSize3),",
     ),
     Patch(
         "no tables schema is False",

@@ -42,7 +42,7 @@ class Budget:
 
 
 def smaller_scripts(script: Script) -> Iterator[Script]:
-    """Big steps first: halves of the operations, single ones, blocks replaced by their contents, then data."""
+    """Big steps first: halves of the operations, single ones, blocks replaced by their contents, data."""
     paths = sorted(op_lists(script, ()), key=len)
     for path in paths:
         size = len(at(script, path))

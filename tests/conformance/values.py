@@ -61,12 +61,16 @@ def encode(thing: Any) -> Any:
     if isinstance(thing, float):
         return encode_float(thing)
     if isinstance(thing, Mapping):
-        return in_javascript_order({key: encode(child) for key, child in thing.items()})
+        return in_javascript_order({encode_key(key): encode(child) for key, child in thing.items()})
     if isinstance(thing, (list, tuple)):
         return [encode(child) for child in thing]
     if isinstance(thing, Store):
         return {"$": "store"}
     return {"$": "function" if callable(thing) else "instance"}
+
+
+def encode_key(key: Any) -> str:
+    return "undefined" if key is MISSING else str(key)
 
 
 def encode_float(number: float) -> Any:
