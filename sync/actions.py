@@ -88,6 +88,7 @@ class SessionOptions:
         window_bytes: How many bytes may be sent and not acknowledged.
         window_batches: How many batches may be.
         part_bytes: About the biggest frame of changes.
+        part_changes: The most changes in a frame.
         transaction_bytes: The biggest transaction that is held back until it is complete; a bigger one is applied in pieces.
     """
 
@@ -96,4 +97,5 @@ class SessionOptions:
     window_bytes: int = 1024 * 1024
     window_batches: int = 256
     part_bytes: int = 256 * 1024
+    part_changes: int = 1000
     transaction_bytes: int = 64 * 1024 * 1024

@@ -259,6 +259,7 @@ def read_outgoing(
     cookie: object,
     encoding: Encoding,
     max_bytes: int,
+    max_changes: int,
     max_frame: int | None = None,
 ) -> Outgoing:
     """Read and encode the next part of the own changes (read).
@@ -275,11 +276,12 @@ def read_outgoing(
         cookie: The schema that was announced last.
         encoding: How the receiver wants it.
         max_bytes: About the biggest frame.
+        max_changes: The most changes in a frame.
         max_frame: The biggest frame that the receiver takes; a value that does not fit is left out.
     """
     if max_frame is not None:
         max_bytes = min(max_bytes, max_frame // 4)
-    page = read_page(conn, catalog, position, exclude=exclude, resume=resume, max_bytes=max_bytes)
+    page = read_page(conn, catalog, position, exclude=exclude, resume=resume, max_bytes=max_bytes, max_changes=max_changes)
     changes, oversized = page.changes, list[Change]()
     if max_frame is not None:
         changes, oversized = _fitting(changes, max_frame - max_bytes)

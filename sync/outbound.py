@@ -223,6 +223,7 @@ class Outbound:
             cookie=self._cookie,
             encoding=self._encoding,
             max_bytes=self._options.part_bytes,
+            max_changes=self._options.part_changes,
             max_frame=self._max_frame,
         )
         self._reading = True

@@ -138,6 +138,7 @@ class Room:
             cookie=self._cookie,
             encoding="msgpack",
             max_bytes=self.options.part_bytes,
+            max_changes=self.options.part_changes,
         )
         self._emit(Job("read", read, self._refill, self._refill_failed))
 

@@ -1,0 +1,81 @@
+"""What must be true of a history: during it and at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from tests.simulation.nodes import Client, Machine, Server
+
+SPLIT_GROUPS = """
+    SELECT grp, count(*), max(n) FROM pair GROUP BY grp
+    HAVING count(*) IS NOT max(n) OR count(n) < count(*) OR grp IS NULL
+"""
+
+
+class BrokenPromiseError(AssertionError):
+    """Something that replicell promises did not hold."""
+
+
+def has_table(conn: apsw.Connection, name: str) -> bool:
+    return conn.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).get == 1
+
+
+def logged(machine: Machine) -> set[str]:
+    """The ids of the rows that no program ever changes or deletes."""
+    conn = machine.conn if machine.up else apsw.Connection(str(machine.path))
+    try:
+        return {str(row[0]) for row in conn.execute("SELECT id FROM log")} if has_table(conn, "log") else set()
+    finally:
+        if not machine.up:
+            conn.close()
+
+
+def check_transactions_are_whole(machine: Machine) -> None:
+    """What was committed together is seen together."""
+    if has_table(machine.conn, "pair"):
+        split = list(machine.conn.execute(SPLIT_GROUPS))
+        if split:
+            raise BrokenPromiseError(f"{machine.name} sees parts of transactions: {split}")
+
+
+def contents(machine: Machine) -> dict[str, list[Any]]:
+    """All rows of all replicated tables, and what cr-sqlite knows of each cell but who wrote it and when."""
+    conn = machine.conn
+    tables = machine.catalog.tables(conn)
+    found: dict[str, list[Any]] = {}
+    for name, table in sorted(tables.items()):
+        columns = ", ".join(f'"{column}"' for column in (*table.key, *sorted(table.columns)))
+        found[name] = sorted(conn.execute(f'SELECT {columns} FROM "{name}"'), key=repr)
+    found["clock"] = sorted(
+        conn.execute('SELECT "table", pk, cid, val, col_version, cl FROM crsql_changes'), key=repr
+    )
+    return found
+
+
+def difference(left: Machine, right: Machine) -> str:
+    """Say what two machines disagree about; nothing if they agree."""
+    one, other = contents(left), contents(right)
+    lines = []
+    for name in sorted({*one, *other}):
+        only_left = [row for row in one.get(name, []) if row not in other.get(name, [])]
+        only_right = [row for row in other.get(name, []) if row not in one.get(name, [])]
+        if only_left or only_right or (name in one) != (name in other):
+            lines.append(f"{name}: only {left.name} has {only_left[:5]}, only {right.name} has {only_right[:5]}")
+    return "; ".join(lines)
+
+
+def check_cursors(server: Server, clients: list[Client]) -> None:
+    """No cursor is ahead of the data it speaks of."""
+    latest = server.catalog.latest_version(server.conn)
+    for client in clients:
+        own = client.catalog.latest_version(client.conn)
+        (site_id,) = next(client.conn.execute("SELECT crsql_site_id()"))
+        for (version,) in server.conn.execute("SELECT version FROM replicell_peers WHERE site_id = ?", (site_id,)):
+            if version > own:
+                raise BrokenPromiseError(f"the server believes to have {client.name} up to {version}, it is at {own}")
+        (room,) = next(server.conn.execute("SELECT crsql_site_id()"))
+        for (version,) in client.conn.execute("SELECT version FROM replicell_servers WHERE site_id = ?", (room,)):
+            if version > latest:
+                raise BrokenPromiseError(f"{client.name} believes to have the server up to {version} of {latest}")
