@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,33 +47,50 @@ class Loader:
             The rows, with the new `Seen` as their version.
         """
         schemas = self._schemas.read(connection)
+        content = self.collect(connection, schemas, seen, facts)
+        content.version = Seen(self.version(connection, schemas), schemas)
+        return content
+
+    def collect(
+        self,
+        connection: apsw.Connection,
+        schemas: Mapping[str, TableSchema],
+        seen: Seen | None,
+        facts: SchemaFacts,
+    ) -> LoadedContent:
+        """Read the rows as :meth:`load` does, under known schemas, and leave the version to the caller."""
         tables: dict[Id, LoadedTable] = {}
         values: LoadedTable | None = None
         unreadable: list[UnreadableCellError] = []
         for table in self._tables:
-            schema = schemas.get(table.name)
-            is_complete = seen is None or _needs_complete_load(
-                connection, seen.schemas.get(table.name), schema
-            )
-            if schema is None:
-                loaded = LoadedTable({}, frozenset(), is_complete=True) if seen is None else None
-            else:
-                since = 0 if seen is None else seen.version
-                reading = _Reading(connection, table, schema, _booleans(table, facts), unreadable)
-                loaded = reading.all_rows() if is_complete else reading.rows_since(since)
+            loaded = _load_table(connection, table, schemas.get(table.name), seen, facts, unreadable)
             if loaded is None:
                 continue
             if table.table_id is None:
                 values = loaded
             else:
                 tables[table.table_id] = loaded
-        version = self.version(connection)
-        return LoadedContent(tables, values, unreadable, Seen(version, schemas))
+        return LoadedContent(tables, values, unreadable)
 
-    def version(self, connection: apsw.Connection) -> int:
+    def version(self, connection: apsw.Connection, schemas: Mapping[str, TableSchema]) -> int:
         """Return the newest version of the tables to load."""
-        schemas = self._schemas.read(connection)
         return latest_version(connection, [table.name for table in self._tables if table.name in schemas])
+
+
+def _load_table(
+    connection: apsw.Connection,
+    table: MappedTable,
+    schema: TableSchema | None,
+    seen: Seen | None,
+    facts: SchemaFacts,
+    unreadable: list[UnreadableCellError],
+) -> LoadedTable | None:
+    if schema is None:
+        return LoadedTable({}, frozenset(), is_complete=True) if seen is None else None
+    reading = _Reading(connection, table, schema, _booleans(table, facts), unreadable)
+    if seen is None or _needs_complete_load(connection, seen.schemas.get(table.name), schema):
+        return reading.all_rows()
+    return reading.rows_since(seen.version)
 
 
 class _Reading:
@@ -157,14 +174,12 @@ class _Reading:
         self._unreadable.append(UnreadableCellError(table_id, row_id, cell_id, reason + place))
 
 
-def _needs_complete_load(
-    connection: apsw.Connection, before: TableSchema | None, now: TableSchema | None
-) -> bool:
+def _needs_complete_load(connection: apsw.Connection, before: TableSchema | None, now: TableSchema) -> bool:
     """Tell whether cells may have changed without a new version, because columns did.
 
     A table that was not there before has newer versions only. A new column is empty unless it has a default.
     """
-    if before is None or now is None or before is now or before == now:
+    if before is None or before is now or before == now:
         return False
     added = [name for name in now.columns if name not in before.columns]
     if len(now.columns) - len(added) < len(before.columns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from replicell.persisters.crsqlite.cells import encode_cell, why_unstorable
 from replicell.persisters.crsqlite.identifiers import check_column_name, folded
@@ -125,7 +125,7 @@ class _TablePlanner:
         known = self._known
         columns: list[str] = []
         bindings: Bindings = [row_id]
-        cells: Mapping[Id, Any] = row.cells
+        cells = cast("Mapping[Id, Any]", row.cells)
         for cell_id, cell in cells.items():
             if cell_id not in known and (cell is MISSING or not self._can_have_column(row_id, cell_id)):
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import apsw
@@ -13,6 +13,7 @@ from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.loading import Loader
 from replicell.persisters.crsqlite.planning import SavePlan, TablePlan, plan_save
 from replicell.persisters.crsqlite.schema import (
+    TableSchema,
     add_columns,
     create_table,
     create_tables,
@@ -63,8 +64,9 @@ class Saver:
             facts: The store's schema.
         """
         while True:
-            plan = plan_save(unsaved, self._targets, self._schemas.read(connection))
-            result = self._attempt(connection, plan, unsaved, seen, facts)
+            schemas = self._schemas.read(connection)
+            plan = plan_save(unsaved, self._targets, schemas)
+            result = self._attempt(connection, plan, schemas, unsaved, seen, facts)
             if result is not None:
                 result.unstorable = plan.unstorable
                 return result
@@ -73,6 +75,7 @@ class Saver:
         self,
         connection: apsw.Connection,
         plan: SavePlan,
+        schemas: Mapping[str, TableSchema],
         unsaved: UnsavedChanges,
         seen: Seen | None,
         facts: SchemaFacts,
@@ -87,12 +90,13 @@ class Saver:
             for table in plan.changed_tables():
                 add_columns(connection, table.table.name, table.new_columns)
             return None
-        return self._write(connection, plan, unsaved, seen, facts)
+        return self._write(connection, plan, schemas, unsaved, seen, facts)
 
     def _write(
         self,
         connection: apsw.Connection,
         plan: SavePlan,
+        schemas: Mapping[str, TableSchema],
         unsaved: UnsavedChanges,
         seen: Seen | None,
         facts: SchemaFacts,
@@ -101,17 +105,18 @@ class Saver:
             with transaction(connection):
                 if schema_version(connection) != self._schemas.version:
                     raise _Abandoned(None)
-                loaded = None if seen is None else self._loader.load(connection, seen, facts)
+                loaded = None if seen is None else self._loader.collect(connection, schemas, seen, facts)
                 incomplete = [
                     *self._deleted_by_others(unsaved, loaded),
                     *self._not_there(connection, plan, seen),
                 ]
+                if not incomplete:
+                    for table in plan.tables:
+                        _write_table(connection, table)
+                if loaded is not None:
+                    loaded.version = Seen(self._loader.version(connection, schemas), schemas)
                 if incomplete:
                     raise _Abandoned(SaveResult(loaded, incomplete_rows=incomplete))
-                for table in plan.tables:
-                    _write_table(connection, table)
-                if loaded is not None:
-                    loaded.version = Seen(self._loader.version(connection), loaded.version.schemas)
         except _Abandoned as abandoned:
             return abandoned.result
         return SaveResult(loaded)
@@ -166,7 +171,8 @@ class _Filler:
 
     def prepare(self, connection: apsw.Connection) -> None:
         if self._seen is not None:
-            self.loaded = self._loader.load(connection, self._seen, self._facts)
+            schemas = self._schemas.read(connection)
+            self.loaded = self._loader.collect(connection, schemas, self._seen, self._facts)
 
     def insert(self, connection: apsw.Connection) -> None:
         for table in self._plan.tables:
@@ -174,7 +180,8 @@ class _Filler:
 
     def finish(self, connection: apsw.Connection) -> None:
         if self.loaded is not None:
-            self.loaded.version = Seen(self._loader.version(connection), self._schemas.read(connection))
+            schemas = self._schemas.read(connection)
+            self.loaded.version = Seen(self._loader.version(connection, schemas), schemas)
 
 
 class _Abandoned(Exception):

@@ -15,7 +15,6 @@ from typing import Any
 import apsw
 
 from replicell.persisters.crsqlite.connection import close_connection, transaction, translated
-from replicell.persisters.crsqlite.schema import schema_version
 from replicell.persisters.errors import DatabaseClosedError, DatabaseError
 
 __all__ = ["DatabaseChange", "Mode", "Worker"]
@@ -273,7 +272,8 @@ def _write(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
 
 
 def _run(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
-    before = connection.total_changes(), schema_version(connection)
+    # The first tells of rows, the second of schema changes (and, once, of others' commits).
+    before = connection.total_changes(), connection.data_version()
     try:
         result = job.function(connection, *job.args)
         if connection.in_transaction:
@@ -283,7 +283,7 @@ def _run(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
             connection.execute("ROLLBACK")
         connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
         raise
-    return result, (connection.total_changes(), schema_version(connection)) != before
+    return result, (connection.total_changes(), connection.data_version()) != before
 
 
 def _committed_by_others(connection: apsw.Connection) -> int:
