@@ -90,7 +90,9 @@ class SyncClient:
         try:
             parse_uri(url)
         except InvalidURI as error:
-            raise SyncError(f"{url!r} is not the address of a room: it looks like ws://host:port/room") from error
+            raise SyncError(
+                f"{url!r} is not the address of a room: it looks like ws://host:port/room"
+            ) from error
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
         self._db = db
@@ -246,7 +248,9 @@ class SyncClient:
 
     def _require_started(self) -> None:
         if self._task is None:
-            raise SyncClosedError(f"the client of {self._url} is not running: await start() or use `async with`")
+            raise SyncClosedError(
+                f"the client of {self._url} is not running: await start() or use `async with`"
+            )
 
     def _on_change(self, change: DatabaseChange) -> None:
         if change.origin is not self and self._session is not None:
@@ -334,7 +338,9 @@ class SyncClient:
         except PersisterError as error:
             return f"the database needs a new site id ({reason}), but: {error}"
         self._catalog = Catalog()
-        _log.warning("%s: %s; its site id %s is now %s", self._db.path, reason, old.hex(), self._db.site_id.hex())
+        _log.warning(
+            "%s: %s; its site id %s is now %s", self._db.path, reason, old.hex(), self._db.site_id.hex()
+        )
         self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
         return ""
 

@@ -258,6 +258,7 @@ class ClientSession(Session):
         self._job("write", take, self._taken_in)
 
     def _taken_in(self, taken: TakenIn) -> None:
+        self._was_parked(taken)
         if taken.refused or taken.parked:
             self.log.warning(
                 "%d of the server's changes are refused here, %d parked",

@@ -281,7 +281,9 @@ def read_outgoing(
     """
     if max_frame is not None:
         max_bytes = min(max_bytes, max_frame // 4)
-    page = read_page(conn, catalog, position, exclude=exclude, resume=resume, max_bytes=max_bytes, max_changes=max_changes)
+    page = read_page(
+        conn, catalog, position, exclude=exclude, resume=resume, max_bytes=max_bytes, max_changes=max_changes
+    )
     changes, oversized = page.changes, list[Change]()
     if max_frame is not None:
         changes, oversized = _fitting(changes, max_frame - max_bytes)
@@ -318,7 +320,7 @@ def take_in(
     before = catalog.latest_version(conn)
     changes = batches[0].rows if len(batches) == 1 else [change for one in batches for change in one.rows]
     accepted, refused, unknown = sift_changes(conn, catalog, changes, trusted=trusted)
-    for failure in reversed(merge_changes(conn, accepted, site_id)):
+    for failure in reversed(merge_changes(conn, catalog, accepted, site_id)):
         refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
     turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
     whole = [one for one in batches if one.until is not None]
@@ -346,7 +348,7 @@ def _drain(conn: apsw.Connection, catalog: Catalog, trusted: bool) -> int:
     merged = 0
     for site_id, group in groupby(parked, key=_neighbour):
         accepted, refused, _ = sift_changes(conn, catalog, [one.change for one in group], trusted=trusted)
-        failures = merge_changes(conn, accepted, site_id)
+        failures = merge_changes(conn, catalog, accepted, site_id)
         for reason in (*(refusal.reason for refusal in refused), *(failure.reason for failure in failures)):
             _log.warning("a parked change is given up: %s", reason)
         merged += len(accepted) - len(failures)

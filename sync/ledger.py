@@ -41,8 +41,17 @@ CREATE TABLE IF NOT EXISTS replicell_servers(
     push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_parked(
     position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT NULL, val,
-    col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL, UNIQUE(tbl, pk, cid, site_id));
+    col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS replicell_parked_cell ON replicell_parked(tbl, pk, cid);
 """
+
+_THIS_CELL: Final = "tbl = ? AND pk = ? AND cid = ? AND site_id = ?"
+_IS_OVERRULED: Final = (
+    f"SELECT EXISTS(SELECT 1 FROM replicell_parked WHERE {_THIS_CELL}"
+    " AND ((cl, col_version) > (?, ?) OR ((cl, col_version) = (?, ?) AND val IS ?)))"
+)
+_DROP_OVERRULED: Final = f"DELETE FROM replicell_parked WHERE {_THIS_CELL} AND (cl, col_version) < (?, ?)"
+_PARK: Final = "INSERT INTO replicell_parked(tbl, pk, cid, site_id, cl, col_version, val, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class ServerRecord(NamedTuple):
@@ -120,7 +129,7 @@ def store_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int | No
 
 
 def park(conn: apsw.Connection, site_id: bytes, changes: Iterable[Change]) -> int:
-    """Keep changes until their table or column is there; of two for the same cell from the same side the newer one.
+    """Keep changes until their table or column is there; what a newer one of the same cell and side overrules is dropped.
 
     Returns:
         How many could not be kept because the ledger is full.
@@ -128,25 +137,17 @@ def park(conn: apsw.Connection, site_id: bytes, changes: Iterable[Change]) -> in
     room = MAX_PARKED - count_parked(conn)
     turned_away = 0
     for change in changes:
+        cell = (change.table, change.pk, change.cid, site_id)
+        age = (change.cl, change.col_version)
+        # Of two with equal counters the value decides, in an order of cr-sqlite's own: both are kept for it.
+        if conn.execute(_IS_OVERRULED, (*cell, *age, *age, change.val)).get:
+            continue
+        conn.execute(_DROP_OVERRULED, (*cell, *age))
+        room += conn.changes()
         if room <= 0:
             turned_away += 1
             continue
-        conn.execute(
-            "INSERT INTO replicell_parked(site_id, tbl, pk, cid, val, col_version, cl, seq) VALUES (?,?,?,?,?,?,?,?)"
-            " ON CONFLICT(tbl, pk, cid, site_id) DO UPDATE SET"
-            " val = excluded.val, col_version = excluded.col_version, cl = excluded.cl, seq = excluded.seq"
-            " WHERE (excluded.cl, excluded.col_version) >= (cl, col_version)",
-            (
-                site_id,
-                change.table,
-                change.pk,
-                change.cid,
-                change.val,
-                change.col_version,
-                change.cl,
-                change.seq,
-            ),
-        )
+        conn.execute(_PARK, (*cell, *age, change.val, change.seq))
         room -= 1
     return turned_away
 

@@ -14,6 +14,7 @@ the traffic), or the same as JSON in a text frame, for people with a browser con
       │  Ack     ◄──────────────────────► Ack      │   after the commit
       │  Heartbeat ◄──────────────────► Heartbeat  │   "this is how far I have sent"; answered by Ack or Resend
       │  Schema  ◄──────────────────────► Schema   │   before the first change that needs it
+      │  AskSchema ◄──────────────────► Schema     │   when that has not come
       │  Mark    ─────────► Marked                 │   "tell me how far you are now"
       │                     Problem                │   what is wrong, and which changes it is about
 """
@@ -34,6 +35,7 @@ from replicell.sync.errors import DecodeError
 __all__ = [
     "PROTOCOL",
     "Ack",
+    "AskSchema",
     "Changes",
     "Encoding",
     "Heartbeat",
@@ -175,6 +177,10 @@ class Schema(_Base, frozen=True):
     tables: list[TableAnnouncement]
 
 
+class AskSchema(_Base, frozen=True):
+    """Changes came for tables or columns that were not announced: asks for `Schema`."""
+
+
 class Changes(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag_field="type", tag="changes"
 ):
@@ -266,10 +272,23 @@ class Problem(_Base, frozen=True):
 
 
 Message: TypeAlias = (
-    Hello | Welcome | Ready | Schema | Changes | Ack | Resend | Heartbeat | Mark | Marked | Problem
+    Hello
+    | Welcome
+    | Ready
+    | Schema
+    | AskSchema
+    | Changes
+    | Ack
+    | Resend
+    | Heartbeat
+    | Mark
+    | Marked
+    | Problem
 )
 
-_MapMessage: TypeAlias = Hello | Welcome | Ready | Schema | Ack | Resend | Heartbeat | Mark | Marked | Problem
+_MapMessage: TypeAlias = (
+    Hello | Welcome | Ready | Schema | AskSchema | Ack | Resend | Heartbeat | Mark | Marked | Problem
+)
 
 # A MessagePack array begins with 0x90 to 0x9f or 0xdc, 0xdd; msgspec does not mix arrays and maps in one union.
 _ARRAY_HEADS: Final = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))

@@ -11,6 +11,7 @@ import apsw
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change, Resume
 from replicell.sync.actions import Emit, Send, SessionOptions
+from replicell.sync.announcements import announce
 from replicell.sync.jobs import Job, Outgoing, read_outgoing
 from replicell.sync.messages import Changes, Encoding, Heartbeat, Schema, TableAnnouncement, encode
 from replicell.sync.ring import Ring
@@ -168,6 +169,12 @@ class Outbound:
             self._cookie = cookie
             self._emit(Send(encode(Schema(tables), self._encoding)))
 
+    def repeat_tables(self) -> None:
+        """Tell the receiver again what the own tables are."""
+        if self._running:
+            describe = partial(announce, catalog=self._catalog)
+            self._emit(Job("read", describe, self._were_described, self._failed))
+
     def announce_up_to(self, version: int) -> None:
         """Tell the receiver explicitly when it has everything up to a version, even if nothing of that was for it."""
         self._announce_until = max(self._announce_until, version)
@@ -228,6 +235,10 @@ class Outbound:
         )
         self._reading = True
         self._emit(Job("read", read, partial(self._was_read, self._generation), self._read_failed))
+
+    def _were_described(self, tables: list[TableAnnouncement]) -> None:
+        if self._running:
+            self._emit(Send(encode(Schema(tables), self._encoding)))
 
     def _was_read(self, generation: int, outgoing: Outgoing) -> None:
         self._reading = False

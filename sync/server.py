@@ -193,7 +193,9 @@ class SyncServer:
         try:
             token = _token(request)
         except ValueError:
-            return connection.respond(HTTPStatus.BAD_REQUEST, "the Authorization header was sent more than once\n")
+            return connection.respond(
+                HTTPStatus.BAD_REQUEST, "the Authorization header was sent more than once\n"
+            )
         if token is not None and self._tokens.access(token) is None:
             return connection.respond(HTTPStatus.UNAUTHORIZED, "the token is not valid here\n")
         return None
@@ -237,7 +239,9 @@ class SyncServer:
         access = self._tokens.access(hello.token if isinstance(hello, Hello) else None)
         if access is None:
             text = "this room needs a valid token: give one in the Authorization header, the address or Hello"
-            await websocket.send(encode(Problem("unauthorized", text), "json" if isinstance(first, str) else "msgpack"))
+            await websocket.send(
+                encode(Problem("unauthorized", text), "json" if isinstance(first, str) else "msgpack")
+            )
             await websocket.close(CLOSE_CODES["unauthorized"], "a valid token is needed")
         return access, first
 

@@ -232,6 +232,7 @@ class ServerSession(Session):
         self._room.committed(taken, self.site_id)
 
     def _report(self, taken: TakenIn) -> None:
+        self._was_parked(taken)
         if taken.refused or taken.parked:
             parked = f", {len(taken.parked)} wait for a table or column" if taken.parked else ""
             full = (

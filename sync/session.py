@@ -17,6 +17,7 @@ from replicell.sync.inbound import Inbound
 from replicell.sync.jobs import Batch, Drained, Job, TakenIn, drain_parked
 from replicell.sync.messages import (
     Ack,
+    AskSchema,
     Changes,
     Encoding,
     Heartbeat,
@@ -63,6 +64,7 @@ class Session:
         self._opened_at = 0.0
         self._now = 0.0
         self._adopting = 0
+        self._schema_wanted = False
         self.state: Literal["handshake", "live", "closed"] = "handshake"
         self._outbound: Outbound | None = None
         self._inbound: Inbound | None = None
@@ -101,6 +103,9 @@ class Session:
             self.close("timeout", f"the handshake took longer than {self._options.handshake_timeout} seconds")
         elif self.state == "live" and self._outbound is not None:
             self._outbound.tick(now)
+            if self._schema_wanted:
+                self._schema_wanted = False
+                self._send(AskSchema())
 
     def hold_sending(self, held: bool) -> None:
         """The socket is full, or has room again."""
@@ -160,6 +165,8 @@ class Session:
                 self._inbound.heartbeat(message)
             case Schema(tables):
                 self._adopt(tables)
+            case AskSchema():
+                self._outbound.repeat_tables()
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not allowed now")
 
@@ -196,6 +203,10 @@ class Session:
 
     def _on_drained(self, drained: Drained) -> None:
         raise NotImplementedError
+
+    def _was_parked(self, taken: TakenIn) -> None:
+        """Ask for the tables that changes were parked for, unless they are not wanted anyway."""
+        self._schema_wanted = self._schema_wanted or (bool(taken.parked) and self._schema_policy == "auto")
 
     def _named_rows(self, taken: TakenIn) -> list[RefusedChange]:
         return [

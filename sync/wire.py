@@ -87,7 +87,11 @@ class Wire:
             case Send(frame):
                 self._write(frame)
             case Job():
-                run_job(self._db, Job(action.mode, action.function, self._reporting(action), action.failed), self._owner)
+                run_job(
+                    self._db,
+                    Job(action.mode, action.function, self._reporting(action), action.failed),
+                    self._owner,
+                )
             case Close(reason, message):
                 self._close(CLOSE_CODES[reason], message)
             case Reidentify(message):

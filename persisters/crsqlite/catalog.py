@@ -27,14 +27,18 @@ class CatalogTable:
         name: The table's name, exact case.
         key: Affinity of each key column by name, in PRIMARY KEY order.
         columns: Affinity of each other column by name.
+        stale_cells_sql: A row's internal number and the columns left over from an earlier life: bindings (key values...).
         versions_sql: db_versions above a version up to another, without an author: bindings (since, until, author's ordinal, limit).
         changes_sql: The changes after a clock position: bindings (version, key, column, until, author's ordinal, limit).
+        defaults: The SQL of each column's default value, for those that have one.
         local_version_sql: A cell's col_version: bindings (packed key's values..., column).
     """
 
     name: str
     key: Mapping[str, Affinity]
     columns: Mapping[str, Affinity]
+    defaults: Mapping[str, str]
+    stale_cells_sql: str
     versions_sql: str
     changes_sql: str
     local_version_sql: str
@@ -94,18 +98,23 @@ def _replicated_names(conn: apsw.Connection) -> list[str]:
 def _describe(conn: apsw.Connection, table: str) -> CatalogTable:
     key: list[tuple[int, str, Affinity]] = []
     columns: dict[str, Affinity] = {}
-    info = conn.execute("SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (table,))
-    for name, declared_type, key_position in info:
+    defaults: dict[str, str] = {}
+    info = conn.execute("SELECT name, type, pk, dflt_value FROM pragma_table_info(?) ORDER BY cid", (table,))
+    for name, declared_type, key_position, default in info:
         affinity = _affinity(str(declared_type))
         if key_position:
             key.append((int(key_position), str(name), affinity))
         else:
             columns[str(name)] = affinity
+            if default is not None:
+                defaults[str(name)] = str(default)
     ordered_key = {name: affinity for _, name, affinity in sorted(key)}
     return CatalogTable(
         name=table,
         key=ordered_key,
         columns=columns,
+        defaults=defaults,
+        stale_cells_sql=_stale_cells_sql(table, list(ordered_key)),
         versions_sql=_versions_sql(table),
         changes_sql=_changes_sql(table, list(ordered_key), list(columns)),
         local_version_sql=_local_version_sql(table, list(ordered_key)),
@@ -159,6 +168,15 @@ def _local_version_sql(table: str, key: list[str]) -> str:
     return (
         f"SELECT col_version FROM {clock}"
         f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key}) AND col_name = ?"
+    )
+
+
+def _stale_cells_sql(table: str, key: list[str]) -> str:
+    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
+    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
+    return (
+        f"SELECT key, col_name FROM {clock}"
+        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key}) AND col_version = 0 AND col_name IS NOT '-1'"
     )
 
 

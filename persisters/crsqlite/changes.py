@@ -13,7 +13,8 @@ import apsw
 import msgspec
 
 from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
-from replicell.persisters.crsqlite.keys import SqlValue
+from replicell.persisters.crsqlite.identifiers import quote
+from replicell.persisters.crsqlite.keys import SqlValue, unpack_key
 
 __all__ = [
     "MAX_CHANGES",
@@ -170,7 +171,9 @@ def cut_parts(
         yield part
 
 
-def merge_changes(conn: apsw.Connection, changes: Sequence[Change], site_id: bytes) -> list[FailedMerge]:
+def merge_changes(
+    conn: apsw.Connection, catalog: Catalog, changes: Sequence[Change], site_id: bytes
+) -> list[FailedMerge]:
     """Merge changes that have passed the rules of `replicell.persisters.crsqlite.rules`.
 
     They all get one new db_version of this database, and ``site_id`` as their author: incoming versions are of no use here
@@ -178,6 +181,7 @@ def merge_changes(conn: apsw.Connection, changes: Sequence[Change], site_id: byt
 
     Args:
         conn: The database, in a write transaction.
+        catalog: The connection's catalogue.
         changes: What to merge, in any order; the author's order is the fastest.
         site_id: The direct neighbour they came from.
 
@@ -195,20 +199,44 @@ def merge_changes(conn: apsw.Connection, changes: Sequence[Change], site_id: byt
         conn.executemany(_MERGE, rows)
     except (apsw.Error, ValueError, OverflowError):
         _undo(conn)
-        failed = [failure for index, row in enumerate(rows) if (failure := _merge_alone(conn, index, row))]
+        failed = [failure for place, row in enumerate(rows) if (failure := _merge_alone(conn, place, row))]
     else:
         failed = []
+    for table, pk in {(change.table, change.pk) for change in changes if change.cl > 1 and change.cl & 1}:
+        _end_earlier_life(conn, catalog.tables(conn)[table], unpack_key(pk))
     conn.execute("RELEASE replicell_merge")
     return failed
 
 
-def _merge_alone(conn: apsw.Connection, index: int, row: tuple[SqlValue, ...]) -> FailedMerge | None:
+def _end_earlier_life(conn: apsw.Connection, table: CatalogTable, key: tuple[SqlValue, ...]) -> None:
+    """Reset the cells that a row kept although it was deleted and created anew elsewhere.
+
+    cr-sqlite zeroes their versions and expects the new life's cells to overwrite them. For a column that the row's new
+    author did not have there is no such cell, and the replicas would disagree for ever.
+    """
+    stale = conn.execute(table.stale_cells_sql, key).fetchall()
+    if not stale:
+        return
+    same_row = " AND ".join(f"{quote(name)} IS ?" for name in table.key)
+    resets = ", ".join(
+        f"{quote(str(column))} = {table.defaults.get(str(column), 'NULL')}" for _, column in stale
+    )
+    clock = quote(table.name + "__crsql_clock")
+    conn.execute("SELECT crsql_internal_sync_bit(1)").fetchall()
+    try:
+        conn.execute(f"UPDATE {quote(table.name)} SET {resets} WHERE {same_row}", key)
+        conn.executemany(f"DELETE FROM {clock} WHERE key = ? AND col_name = ?", stale)
+    finally:
+        conn.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
+
+
+def _merge_alone(conn: apsw.Connection, place: int, row: tuple[SqlValue, ...]) -> FailedMerge | None:
     conn.execute("SAVEPOINT replicell_change")
     try:
         conn.execute(_MERGE, row)
     except (apsw.Error, ValueError, OverflowError) as error:
         conn.execute("ROLLBACK TO replicell_change; SELECT crsql_internal_sync_bit(0)")
-        return FailedMerge(index, str(error) or type(error).__name__)
+        return FailedMerge(place, str(error) or type(error).__name__)
     finally:
         conn.execute("RELEASE replicell_change")
     return None

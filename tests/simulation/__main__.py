@@ -18,7 +18,9 @@ def replay(seed: int, verbose: bool) -> bool:
         try:
             history.run()
         except Exception as error:
-            print(*history.trace, f"seed {seed} FAILED: {type(error).__name__}: {error}", sep="\n", flush=True)
+            print(
+                *history.trace, f"seed {seed} FAILED: {type(error).__name__}: {error}", sep="\n", flush=True
+            )
             return False
         if verbose:
             print(*history.trace, f"seed {seed} is fine", sep="\n", flush=True)
@@ -38,7 +40,9 @@ def main(words: list[str]) -> int:
     began = time.perf_counter()
     failed = [seed for seed in chosen if not replay(seed, verbose=len(chosen) == 1)]
     spent = time.perf_counter() - began
-    print(f"{len(chosen)} histories in {spent:.1f} s, {len(chosen) / spent * 3600:.0f} an hour; failed: {failed}")
+    print(
+        f"{len(chosen)} histories in {spent:.1f} s, {len(chosen) / spent * 3600:.0f} an hour; failed: {failed}"
+    )
     return 1 if failed else 0
 
 

@@ -361,7 +361,14 @@ class History:
     def _value(self) -> None | int | float | str | bytes:
         rng = self.rng
         return rng.choice(
-            (None, rng.randrange(-3, 3), rng.random() * 2 - 1, f"t{rng.randrange(5)}", "\U0001f600 \u00e9", bytes([rng.randrange(256)]))
+            (
+                None,
+                rng.randrange(-3, 3),
+                rng.random() * 2 - 1,
+                f"t{rng.randrange(5)}",
+                "\U0001f600 \u00e9",
+                bytes([rng.randrange(256)]),
+            )
         )
 
     def _unique(self, prefix: str) -> str:

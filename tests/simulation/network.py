@@ -51,7 +51,9 @@ class Clock:
 class Pipe:
     """One direction of a connection."""
 
-    def __init__(self, clock: Clock, rng: Random, weather: Weather, deliver: Callable[[bytes | str], None]) -> None:
+    def __init__(
+        self, clock: Clock, rng: Random, weather: Weather, deliver: Callable[[bytes | str], None]
+    ) -> None:
         self._clock = clock
         self._rng = rng
         self._weather = weather

@@ -86,7 +86,9 @@ class Machine:
 
     def _schedule(self) -> None:
         life = self.life
-        self.plan.clock.after(self.plan.rng.random() * 0.01, lambda: self._run_next() if life == self.life else None)
+        self.plan.clock.after(
+            self.plan.rng.random() * 0.01, lambda: self._run_next() if life == self.life else None
+        )
 
     def _run_next(self) -> None:
         job = self._jobs[0]
@@ -224,8 +226,12 @@ class Connection:
             emit=self._from_client, catalog=client.catalog, schema_policy=client.policy, options=plan.options
         )
         self.server_session = ServerSession(emit=self._from_server, room=server.room, access=Access())
-        self._up = Pipe(plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.server_session, frame))
-        self._down = Pipe(plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.client_session, frame))
+        self._up = Pipe(
+            plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.server_session, frame)
+        )
+        self._down = Pipe(
+            plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.client_session, frame)
+        )
         self._open = True
         server.connections.add(self)
 

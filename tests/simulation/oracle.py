@@ -26,7 +26,9 @@ def logged(machine: Machine) -> set[str]:
     """The ids of the rows that no program ever changes or deletes."""
     conn = machine.conn if machine.up else apsw.Connection(str(machine.path))
     try:
-        return {str(row[0]) for row in conn.execute("SELECT id FROM log")} if has_table(conn, "log") else set()
+        return (
+            {str(row[0]) for row in conn.execute("SELECT id FROM log")} if has_table(conn, "log") else set()
+        )
     finally:
         if not machine.up:
             conn.close()
@@ -62,7 +64,9 @@ def difference(left: Machine, right: Machine) -> str:
         only_left = [row for row in one.get(name, []) if row not in other.get(name, [])]
         only_right = [row for row in other.get(name, []) if row not in one.get(name, [])]
         if only_left or only_right or (name in one) != (name in other):
-            lines.append(f"{name}: only {left.name} has {only_left[:5]}, only {right.name} has {only_right[:5]}")
+            lines.append(
+                f"{name}: only {left.name} has {only_left[:5]}, only {right.name} has {only_right[:5]}"
+            )
     return "; ".join(lines)
 
 
@@ -72,10 +76,18 @@ def check_cursors(server: Server, clients: list[Client]) -> None:
     for client in clients:
         own = client.catalog.latest_version(client.conn)
         (site_id,) = next(client.conn.execute("SELECT crsql_site_id()"))
-        for (version,) in server.conn.execute("SELECT version FROM replicell_peers WHERE site_id = ?", (site_id,)):
+        for (version,) in server.conn.execute(
+            "SELECT version FROM replicell_peers WHERE site_id = ?", (site_id,)
+        ):
             if version > own:
-                raise BrokenPromiseError(f"the server believes to have {client.name} up to {version}, it is at {own}")
+                raise BrokenPromiseError(
+                    f"the server believes to have {client.name} up to {version}, it is at {own}"
+                )
         (room,) = next(server.conn.execute("SELECT crsql_site_id()"))
-        for (version,) in client.conn.execute("SELECT version FROM replicell_servers WHERE site_id = ?", (room,)):
+        for (version,) in client.conn.execute(
+            "SELECT version FROM replicell_servers WHERE site_id = ?", (room,)
+        ):
             if version > latest:
-                raise BrokenPromiseError(f"{client.name} believes to have the server up to {version} of {latest}")
+                raise BrokenPromiseError(
+                    f"{client.name} believes to have the server up to {version} of {latest}"
+                )
