@@ -11,11 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.lines.peers import peer_lines
+from benchmarks.lines.size import size_lines
 from benchmarks.lines.store import store_lines
 from benchmarks.measure import Figure
 from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
+WIDTH_OF_A_FILE = 160
 SECTIONS = ("store", "peers", "persister", "sync")
 
 
@@ -25,6 +27,8 @@ def figures_of(section: str) -> Iterator[Figure]:
         with node("store.mjs") as original:
             for line in store_lines(original):
                 yield line.measure()
+        for line in size_lines():
+            yield line.measure()
     elif section == "peers":
         for line in peer_lines():
             yield line.measure()
@@ -56,6 +60,8 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_FILE)
     figures: list[Figure] = []
     try:
         for section in options.sections or SECTIONS:

@@ -200,17 +200,6 @@ def memory(size: int) -> float:
     return after - before
 
 
-def spread(store: Store, size: int, rows: int) -> float:
-    """Updates of rows spread over the whole table."""
-    ids = [f"row {count * 7919 % rows}" for count in range(size)]
-
-    def run() -> None:
-        for count in range(size):
-            store.set_cell("todos", ids[count], "rank", -count - 1)
-
-    return timed(run)
-
-
 def store_lines(original: LineProcess) -> Iterator[Line]:
     """The lines of the Store, against the Node process given."""
 
@@ -239,7 +228,7 @@ def store_lines(original: LineProcess) -> Iterator[Line]:
     yield beside("set_row of 4 cells in a transaction of 100,000", set_row_transaction, 100_000, WRITE)
     yield beside("set_table of 10,000 rows", set_table, 10_000, WRITE, operations=1)
     yield beside("del_row", del_row, 10_000, WRITE)
-    yield beside("get_cell", get_cell, 20_000, READ)
+    yield beside("get_cell", get_cell, 20_000, None)
     yield beside("get_row", get_row, 20_000, READ)
     yield beside("get_table of 10,000 rows", get_table, 10_000, speed(3), operations=1)
     yield beside("get_json of 10,000 rows", get_json, 10_000, READ, operations=1)
@@ -259,23 +248,4 @@ def store_lines(original: LineProcess) -> Iterator[Line]:
         unit="bytes",
         repetitions=3,
         warm_ups=0,
-    )
-    yield from size_lines()
-
-
-def size_lines() -> Iterator[Line]:
-    """The same write in a store of 1,000,000 rows and in one of 1,000."""
-    small, large = filled(KEPT_ROWS), Store()
-    with large.transaction():
-        for index in range(1_000_000):
-            large.set_row("todos", f"row {index}", {"rank": index})
-    yield Line(
-        SECTION,
-        "set_cell, update, in a store of 1,000,000 rows",
-        20_000,
-        lambda: spread(large, 20_000, 1_000_000),
-        "in one of 1,000",
-        lambda: spread(small, 20_000, KEPT_ROWS),
-        cost(1.5),
-        ratio="cost",
     )
