@@ -78,7 +78,7 @@ def by_persister(
     return run
 
 
-def sql_row(index: int) -> tuple[str, str, str, int, float]:
+def sql_row(index: int) -> tuple[str | int | float, ...]:
     row = row_of(index)
     return (
         f"row {index}",

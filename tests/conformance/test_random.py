@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from replicell.store import Store
+from replicell.store import IdLike, Store
 from tests.conformance.compare import compare_seeds, describe, differs, shrunk
 from tests.conformance.differences import first_difference
 from tests.conformance.generate import random_script
@@ -65,7 +65,7 @@ def every_op(thing: Any) -> list[list[Any]]:
 class ForgetfulStore(Store):
     """A store with a planted fault: it deletes a row where a cell is deleted."""
 
-    def del_cell(self, table_id: str, row_id: str, cell_id: str, force_del: bool = False) -> Store:
+    def del_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike, force_del: bool = False) -> Self:
         return self.del_row(table_id, row_id)
 
 

@@ -209,7 +209,7 @@ class Twin:
     def observe(self, kind: str, args: tuple[Any, ...]) -> list[Any]:
         if self.is_called_directly:
             args = args[: ARGUMENTS_OF_DIRECT_CALLS.get(kind, len(args))]
-        seen = []
+        seen: list[Any] = []
         for index, arg in enumerate(args):
             if kind == "SortedRowIds" and index in ABSENT_OPTIONS and arg is None:
                 seen.append(UNDEFINED)
