@@ -1,4 +1,5 @@
-"""Sync: keep a cr-sqlite database and a server's room the same, over websockets, through every kind of trouble."""
+"""Sync: keep a cr-sqlite database and a server's room the same, over websockets, through every kind of
+trouble."""
 
 from replicell.sync.backoff import Backoff
 from replicell.sync.client import SyncClient

@@ -35,7 +35,8 @@ class StaticTokens:
         return not self._known
 
     def access(self, token: str | None) -> Access | None:
-        """Return what the bearer of a token may do, None for nothing; it takes as long for every token of a length."""
+        """Return what the bearer of a token may do, None for nothing; it takes as long for every token of a
+        length."""
         if not self._known:
             return Access(write=True)
         if token is None:
@@ -55,8 +56,8 @@ def room_name(path: str) -> str:
         path: The path as it came, percent-encoded, without the query.
 
     Raises:
-        RoomNameError: The name is empty, longer than 100 characters, or holds control characters, a backslash, or an
-            empty, ``.`` or ``..`` segment.
+        RoomNameError: The name is empty, longer than 100 characters, or holds control characters, a
+            backslash, or an empty, ``.`` or ``..`` segment.
 
     >>> room_name("/my-room")
     'my-room'

@@ -1,7 +1,7 @@
 """What a session wants done: the only way it touches the world.
 
-A session calls ``emit`` with one action at a time, in order. The shell around it moves the bytes and runs the jobs; the
-simulation does the same with a clock and a network of its own.
+A session calls ``emit`` with one action at a time, in order. The shell around it moves the bytes and runs the
+jobs; the simulation does the same with a clock and a network of its own.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class SessionOptions:
         window_batches: How many batches may be.
         part_bytes: About the biggest frame of changes.
         part_changes: The most changes in a frame.
-        transaction_bytes: The biggest transaction that is held back until it is complete; a bigger one is applied in pieces.
+        transaction_bytes: The biggest transaction that is held back until it is complete; a bigger one is
+            applied in pieces.
     """
 
     handshake_timeout: float = 10.0

@@ -60,13 +60,14 @@ def _adopt(
         if not missing:
             return None
         if policy == "strict":
-            return f"table {table.name!r} has no column {', '.join(map(repr, missing))} here, and the schema is strict"
+            names = ", ".join(map(repr, missing))
+            return f"table {table.name!r} has no column {names} here, and the schema is strict"
     elif policy == "strict":
         return f"there is no table {table.name!r} here, and the schema is strict"
     elif len(table.key) != 1 or table.key_types != ["TEXT"]:
         return (
-            f"table {table.name!r} has the key {_key(zip(table.key, table.key_types, strict=False))}; only a table with"
-            " one TEXT key is created by itself: create this one on every side"
+            f"table {table.name!r} has the key {_key(zip(table.key, table.key_types, strict=False))}; only one"
+            " with one TEXT key column is created by itself: create this one on every side"
         )
     try:
         create_table(conn, TableSchema(table.name, tuple(table.key), tuple(table.columns)))

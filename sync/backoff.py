@@ -11,13 +11,15 @@ __all__ = ["Backoff"]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a client waits between attempts to connect: longer each time, and by chance, so that not all come at once.
+    """How long a client waits between attempts to connect: longer each time, and by chance, so that not all
+    come at once.
 
     Args:
         initial: Seconds: the most that the first wait may take.
         maximum: Seconds: the most that any wait may take.
         factor: How much longer each further wait may be.
-        refused: Seconds after a refusal (a wrong token, a protocol that is not spoken), which haste does not cure.
+        refused: Seconds after a refusal (a wrong token, a protocol that is not spoken), which haste does not
+            cure.
         random: Gives numbers from 0 to 1.
 
     >>> backoff = Backoff(initial=1, maximum=5, random=lambda: 0.5)

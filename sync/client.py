@@ -49,15 +49,16 @@ _REFUSING_STATUSES: Final = frozenset((400, 401, 403, 404))
 class SyncClient:
     """Pushes the database's changes to a server as soon as they are committed, and pulls everybody else's.
 
-    It needs no care: without a connection it tries again, and whatever was written meanwhile follows. It works on the
-    database only, so that a persister and any number of other programs may use that at the same time.
+    It needs no care: without a connection it tries again, and whatever was written meanwhile follows. It
+    works on the database only, so that a persister and any number of other programs may use that at the same
+    time.
 
     Args:
         db: An open database.
         url: The room's address: ``ws://host:port/room`` or ``wss://...``.
         token: The access token, sent in the ``Authorization`` header.
-        schema_policy: ``auto`` creates tables and columns that the server announces; ``strict`` parks their changes
-            until the program has created them.
+        schema_policy: ``auto`` creates tables and columns that the server announces; ``strict`` parks their
+            changes until the program has created them.
         backoff: How long to wait between attempts to connect.
         ssl: For ``wss://`` addresses that need more than the system's certificates.
         options: Times and sizes of the protocol.
@@ -167,7 +168,8 @@ class SyncClient:
         return self
 
     async def close(self) -> None:
-        """End the connection; what is not acknowledged yet is sent the next time. Closing twice does nothing."""
+        """End the connection; what is not acknowledged yet is sent the next time. Closing twice does
+        nothing."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -193,8 +195,9 @@ class SyncClient:
         self._running.set()
         self._wake_waiters()
 
-    async def wait_until_synced(self, timeout: float | None = None) -> None:
-        """Wait until everything committed here so far is on the server's disk, and everything the server has is here.
+    async def wait_until_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncio.wait has it
+        """Wait until everything committed here so far is on the server's disk, and everything the server has
+        is here.
 
         Args:
             timeout: Seconds to wait at most, None for as long as it takes.
@@ -279,7 +282,8 @@ class SyncClient:
             attempt += 1
 
     async def _attempt(self) -> tuple[str, str]:
-        """Hold one connection for as long as it lasts; return a refusal, if it was one, and what went wrong."""
+        """Hold one connection for as long as it lasts; return a refusal, if it was one, and what went
+        wrong."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token is not None else None
         try:
             async with connect(

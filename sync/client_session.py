@@ -97,7 +97,8 @@ class ClientSession(Session):
 
     @property
     def synced(self) -> bool:
-        """Whether all own changes are acknowledged and all is here that the server had when it was connected."""
+        """Whether all own changes are acknowledged and all is here that the server had when it was
+        connected."""
         return (
             self.state == "live"
             and self._outbound is not None

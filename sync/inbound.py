@@ -1,4 +1,5 @@
-"""The receiving half of a session: the other side's changes come in order, are applied whole, and then acknowledged."""
+"""The receiving half of a session: the other side's changes come in order, are applied whole, and then
+acknowledged."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ __all__ = ["Inbound"]
 
 _MAX_VERSION: Final = 2**53 - 1
 _GROUP: Final = 5000
-"""How many changes of several batches are applied in one transaction, so that other writers need not wait long."""
+"""How many changes of several batches are applied in one transaction, so that other writers need not wait
+long."""
 
 
 class Inbound:
     """Receives the changes of one sender.
 
-    Up to ``cursor`` everything is applied; up to ``expected`` everything has come. A batch that does not follow is not
+    Up to ``cursor`` everything is applied; up to ``expected`` everything has come. A batch that does not
+    follow is not
     taken: the sender is asked to go back. So nothing is ever skipped, whatever gets lost on the way.
 
     Args:
@@ -49,7 +52,8 @@ class Inbound:
         self._bytes = 0
         self._asked_for: int | None = None
         self.backlog = 0
-        """Bytes of frames that have come and are not applied, so that the connection is not read too far ahead."""
+        """Bytes of frames that have come and are not applied, so that the connection is not read too far
+        ahead."""
         self._applying_backlog = 0
 
     @property

@@ -1,4 +1,5 @@
-"""The database work of the sessions: plain functions on a connection, each run in one transaction by whoever owns it."""
+"""The database work of the sessions: plain functions on a connection, each run in one transaction by
+whoever owns it."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ class Job(Generic[_Result]):
 
 
 class Batch(NamedTuple):
-    """Complete changes of some versions of the other side, or a piece of them that is too big to wait for the rest.
+    """Complete changes of some versions of the other side, or a piece of them that is too big to wait for the
+    rest.
 
     Args:
         epoch: The sender's epoch.
@@ -170,7 +172,8 @@ class TakenIn(NamedTuple):
         refused: Changes that were not applied.
         parked: Changes that wait for their table or column.
         turned_away: How many more of those could not be kept.
-        frames: The applied changes encoded for others, as versions ``before`` to ``after``; empty if not asked for.
+        frames: The applied changes encoded for others, as versions ``before`` to ``after``; empty if not
+            asked for.
     """
 
     before: int
@@ -220,8 +223,8 @@ def settle(
         catalog: Its catalogue.
         known: How far the server says it has this client.
         server: The server's site id and epoch, and the version after which it will begin.
-        reset: Whether the server did not recognise this client's cursor. It has lost what others had given it, so all that
-            is here must be pushed again, and that is remembered until it is done.
+        reset: Whether the server did not recognise this client's cursor. It has lost what others had given
+            it, so all that is here must be pushed again, and that is remembered until it is done.
     """
     epoch = current_epoch(conn)
     if known is not None and not is_known(conn, known):
@@ -242,7 +245,8 @@ def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:
 
 
 def register(conn: apsw.Connection, cursor: Cursor) -> None:
-    """Note a client's newest epoch, so that a copy of its file that lives on beside it is found out (write)."""
+    """Note a client's newest epoch, so that a copy of its file that lives on beside it is found out
+    (write)."""
     ledger.store_peer(conn, cursor)
 
 

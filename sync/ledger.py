@@ -1,7 +1,9 @@
-"""What the two sides remember about each other, in the database itself and in the same transactions as the rows.
+"""What the two sides remember about each other, in the database itself and in the same transactions as the
+rows.
 
 - ``replicell_peers``, at the server: how far it has each client's changes.
-- ``replicell_servers``, at the client: how far it has each server's changes, and up to where it must push everything anew.
+- ``replicell_servers``, at the client: how far it has each server's changes, and up to where it must push
+  everything anew.
 - ``replicell_parked``, at both: changes of tables or columns that are not known yet.
 """
 
@@ -31,7 +33,8 @@ __all__ = [
 ]
 
 MAX_PARKED: Final = 100_000
-"""How many changes are kept for tables and columns that may never come, so that nobody can fill the disk with them."""
+"""How many changes are kept for tables and columns that may never come, so that nobody can fill the disk
+with them."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS replicell_peers(
@@ -40,8 +43,8 @@ CREATE TABLE IF NOT EXISTS replicell_servers(
     site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL,
     push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_parked(
-    position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT NULL, val,
-    col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
+    position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT
+    NULL, val, col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS replicell_parked_cell ON replicell_parked(tbl, pk, cid);
 """
 
@@ -51,7 +54,10 @@ _IS_OVERRULED: Final = (
     " AND ((cl, col_version) > (?, ?) OR ((cl, col_version) = (?, ?) AND val IS ?)))"
 )
 _DROP_OVERRULED: Final = f"DELETE FROM replicell_parked WHERE {_THIS_CELL} AND (cl, col_version) < (?, ?)"
-_PARK: Final = "INSERT INTO replicell_parked(tbl, pk, cid, site_id, cl, col_version, val, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PARK: Final = (
+    "INSERT INTO replicell_parked(tbl, pk, cid, site_id, cl, col_version, val, seq)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class ServerRecord(NamedTuple):
@@ -59,7 +65,8 @@ class ServerRecord(NamedTuple):
 
     Args:
         cursor: How far it has the server's changes.
-        push_all_until: The client's version up to which everything, whoever wrote it, must be pushed again; 0 for none.
+        push_all_until: The client's version up to which everything, whoever wrote it, must be pushed again; 0
+            for none.
     """
 
     cursor: Cursor
@@ -118,7 +125,8 @@ def server_record(conn: apsw.Connection, site_id: bytes) -> ServerRecord | None:
 
 
 def store_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int | None = None) -> None:
-    """Remember how far this client has a server's changes; ``push_all_until`` stays as it is when not given."""
+    """Remember how far this client has a server's changes; ``push_all_until`` stays as it is when not
+    given."""
     conn.execute(
         "INSERT INTO replicell_servers(site_id, epoch, version, push_all_until, met)"
         " VALUES (?1, ?2, ?3, coalesce(?4, 0), (SELECT coalesce(max(met), 0) + 1 FROM replicell_servers))"
@@ -129,7 +137,8 @@ def store_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int | No
 
 
 def park(conn: apsw.Connection, site_id: bytes, changes: Iterable[Change]) -> int:
-    """Keep changes until their table or column is there; what a newer one of the same cell and side overrules is dropped.
+    """Keep changes until their table or column is there; what a newer one of the same cell and side overrules
+    is dropped.
 
     Returns:
         How many could not be kept because the ledger is full.

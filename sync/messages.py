@@ -1,7 +1,8 @@
 """The messages of replicell's sync protocol, and their two encodings.
 
-One websocket message is one protocol message: a MessagePack map with a ``type`` (`Changes` is an array, for it is most of
-the traffic), or the same as JSON in a text frame, for people with a browser console. Each side answers in kind::
+One websocket message is one protocol message: a MessagePack map with a ``type`` (`Changes` is an array, for
+it is most of the traffic), or the same as JSON in a text frame, for people with a browser console. Each side
+answers in kind::
 
     client                                    server
       │  Hello   who I am, how far I have you, my tables
@@ -12,8 +13,8 @@ the traffic), or the same as JSON in a text frame, for people with a browser con
       │ ─────────────────────────────────────────► │
       │  Changes ◄──────────────────────► Changes  │   several may be under way
       │  Ack     ◄──────────────────────► Ack      │   after the commit
-      │  Heartbeat ◄──────────────────► Heartbeat  │   "this is how far I have sent"; answered by Ack or Resend
-      │  Schema  ◄──────────────────────► Schema   │   before the first change that needs it
+      │  Heartbeat ◄──────────────────► Heartbeat  │   "this is how far I have sent"; answered by Ack or
+      Resend │  Schema  ◄──────────────────────► Schema   │   before the first change that needs it
       │  AskSchema ◄──────────────────► Schema     │   when that has not come
       │  Mark    ─────────► Marked                 │   "tell me how far you are now"
       │                     Problem                │   what is wrong, and which changes it is about
@@ -137,7 +138,8 @@ class Welcome(_Base, frozen=True):
         version: Its latest version.
         known: How far the server has the client's changes; the client checks it against its own history.
         since: The version after which the server's changes will begin.
-        reset: Whether the client's cursor was not of this server's history, so that all begins anew on both sides.
+        reset: Whether the client's cursor was not of this server's history, so that all begins anew on both
+            sides.
         tables: The room's tables.
         max_message_size: The biggest frame that the server takes, in bytes.
         read_only: Whether the client's changes are not wanted.
@@ -226,7 +228,8 @@ class Resend(_Base, frozen=True):
 
 
 class Heartbeat(_Base, frozen=True):
-    """Tells how far the sender's changes have been sent, so that a lost one is noticed; answered by `Ack` or `Resend`.
+    """Tells how far the sender's changes have been sent, so that a lost one is noticed; answered by `Ack` or
+    `Resend`.
 
     Args:
         sent: The last version that was sent.
@@ -290,7 +293,8 @@ _MapMessage: TypeAlias = (
     Hello | Welcome | Ready | Schema | AskSchema | Ack | Resend | Heartbeat | Mark | Marked | Problem
 )
 
-# A MessagePack array begins with 0x90 to 0x9f or 0xdc, 0xdd; msgspec does not mix arrays and maps in one union.
+# A MessagePack array begins with 0x90 to 0x9f or 0xdc, 0xdd; msgspec does not mix arrays and maps in one
+# union.
 _ARRAY_HEADS: Final = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -1,4 +1,5 @@
-"""The sending half of a session: own changes go out in order, several batches under way, each until it is acknowledged."""
+"""The sending half of a session: own changes go out in order, several batches under way, each until it is
+acknowledged."""
 
 from __future__ import annotations
 
@@ -158,7 +159,8 @@ class Outbound:
         self.pump()
 
     def skip(self, before: int, after: int) -> None:
-        """The versions after ``before`` up to ``after`` came from the receiver: they need not even be read."""
+        """The versions after ``before`` up to ``after`` came from the receiver: they need not even be
+        read."""
         first, last = self._own_range
         self._own_range = (first if last == before else before, after)
         self._skip_own()
@@ -176,7 +178,8 @@ class Outbound:
             self._emit(Job("read", describe, self._were_described, self._failed))
 
     def announce_up_to(self, version: int) -> None:
-        """Tell the receiver explicitly when it has everything up to a version, even if nothing of that was for it."""
+        """Tell the receiver explicitly when it has everything up to a version, even if nothing of that was
+        for it."""
         self._announce_until = max(self._announce_until, version)
         self.pump()
 

@@ -56,7 +56,8 @@ class Ring:
         self.until = version
 
     def append(self, entry: RingEntry) -> None:
-        """Add the batch that follows; one that is too big to keep empties the ring, and is read from the database."""
+        """Add the batch that follows; one that is too big to keep empties the ring, and is read from the
+        database."""
         self._entries.append(entry)
         self._size += entry.size
         self.until = entry.until

@@ -1,4 +1,5 @@
-"""The rooms that a server has open: each with its file, opened when the first client comes and closed when none is left."""
+"""The rooms that a server has open: each with its file, opened when the first client comes and closed when
+none is left."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ _HEALTH_PATH: Final = "/healthz"
 class SyncServer:
     """Serves rooms to `replicell.sync.SyncClient`.
 
-    A room is the path of its address, and a cr-sqlite database file in ``data_dir``, made when the first client comes. What
-    a client is told to be acknowledged is on this disk.
+    A room is the path of its address, and a cr-sqlite database file in ``data_dir``, made when the first
+    client comes. What a client is told to be acknowledged is on this disk.
 
     Args:
         data_dir: The folder of the rooms' files; it is created if it is missing.
@@ -50,8 +50,8 @@ class SyncServer:
         read_only_tokens: Tokens whose bearers may only read.
         origins: Web pages that may connect from browsers, as ``https://example.com``; ``*`` for all. Programs
             that are no browsers send no origin and are not concerned.
-        schema_policy: ``auto`` creates tables and columns that clients announce; ``strict`` parks their changes until
-            they have been created in the room's file.
+        schema_policy: ``auto`` creates tables and columns that clients announce; ``strict`` parks their
+            changes until they have been created in the room's file.
         max_message_size: The biggest frame that is taken, in bytes.
         room_idle_seconds: How long a room stays open without clients.
         ssl: A server-side context, for ``wss://``.
@@ -159,7 +159,8 @@ class SyncServer:
         return self
 
     async def close(self) -> None:
-        """Send the clients away, who come back by themselves when a server is there again, and close the rooms."""
+        """Send the clients away, who come back by themselves when a server is there again, and close the
+        rooms."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -227,7 +228,8 @@ class SyncServer:
     async def _admit(
         self, websocket: ServerConnection, token: str | None
     ) -> tuple[Access | None, bytes | str | None]:
-        """Find out what a client may do, if need be from its first message; nothing is opened for strangers."""
+        """Find out what a client may do, if need be from its first message; nothing is opened for
+        strangers."""
         if token is not None or self._tokens.open_to_all:
             return self._tokens.access(token), None
         async with asyncio.timeout(self._options.handshake_timeout):

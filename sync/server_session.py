@@ -52,7 +52,8 @@ class Access:
 
 
 class _Lease:
-    """Whether a session is still its client's newest; looked at by its database jobs, in the database's thread."""
+    """Whether a session is still its client's newest; looked at by its database jobs, in the database's
+    thread."""
 
     __slots__ = ("valid",)
 

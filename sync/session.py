@@ -119,7 +119,8 @@ class Session:
             self._emit(Close(reason, message))
 
     def connection_lost(self) -> None:
-        """The connection is gone; nothing is sent any more, and what runs in the database is of no interest."""
+        """The connection is gone; nothing is sent any more, and what runs in the database is of no
+        interest."""
         self.state = "closed"
         if self._outbound is not None:
             self._outbound.stop()
@@ -175,7 +176,8 @@ class Session:
             self._inbound.receive(changes, size)
 
     def _adopt(self, tables: list[TableAnnouncement], then: Callable[[], None] | None = None) -> None:
-        """Take over announced tables, and what was parked for want of them; meanwhile no changes are applied."""
+        """Take over announced tables, and what was parked for want of them; meanwhile no changes are
+        applied."""
         self._adopting += 1
         if self._inbound is not None:
             self._inbound.hold(True)

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from typing import Any, Final, Protocol
 
-import apsw
 from websockets.asyncio.connection import Connection, broadcast
 from websockets.exceptions import ConnectionClosed
 
@@ -101,7 +100,8 @@ class Wire:
                 self._owner.on_progress()
 
     async def run(self, session: Session, first: bytes | str | None = None) -> None:
-        """Run a session until the connection ends; frames that come faster than they are applied wait in the socket.
+        """Run a session until the connection ends; frames that come faster than they are applied wait in the
+        socket.
 
         Args:
             session: A session whose actions go to `emit`.
@@ -132,7 +132,8 @@ class Wire:
         return done
 
     def _write(self, frame: bytes | str) -> None:
-        # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the loop.
+        # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the
+        # loop.
         if not self._outgoing and self._websocket.transport.get_write_buffer_size() == 0:
             broadcast((self._websocket,), frame)
             return

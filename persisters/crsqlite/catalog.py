@@ -1,6 +1,7 @@
 """What a database's replicated tables look like, as needed to read their changes and to judge incoming ones.
 
-The schema is read anew only when SQLite's schema cookie has moved, so asking for the catalogue costs one pragma.
+The schema is read anew only when SQLite's schema cookie has moved, so asking for the catalogue costs one
+pragma.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ class CatalogTable:
         name: The table's name, exact case.
         key: Affinity of each key column by name, in PRIMARY KEY order.
         columns: Affinity of each other column by name.
-        stale_cells_sql: A row's internal number and the columns left over from an earlier life: bindings (key values...).
-        versions_sql: db_versions above a version up to another, without an author: bindings (since, until, author's ordinal, limit).
-        changes_sql: The changes after a clock position: bindings (version, key, column, until, author's ordinal, limit).
+        stale_cells_sql: A row's internal number and the columns left over from an earlier life: bindings (key
+            values...).
+        versions_sql: db_versions above a version up to another, without an author: bindings (since, until,
+            author's ordinal, limit).
+        changes_sql: The changes after a clock position: bindings (version, key, column, until, author's
+            ordinal, limit).
         defaults: The SQL of each column's default value, for those that have one.
         local_version_sql: A cell's col_version: bindings (packed key's values..., column).
     """
@@ -70,7 +74,8 @@ class Catalog:
         return self._cookie
 
     def versions(self, conn: apsw.Connection) -> tuple[int, dict[str, int]]:
-        """Return the newest db_version on disk, and that of each replicated table that has any, by name in order."""
+        """Return the newest db_version on disk, and that of each replicated table that has any, by name in
+        order."""
         self.tables(conn)
         by_table = {
             str(name): int(version)
@@ -176,13 +181,17 @@ def _stale_cells_sql(table: str, key: list[str]) -> str:
     same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
     return (
         f"SELECT key, col_name FROM {clock}"
-        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key}) AND col_version = 0 AND col_name IS NOT '-1'"
+        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key})"
+        " AND col_version = 0 AND col_name IS NOT '-1'"
     )
 
 
 def _latest_sql(tables: Iterable[str]) -> str:
     # Dropping a table drops its clock rows, so cr-sqlite keeps the version it had before as a floor.
-    floor = f"SELECT {_literal(_FLOOR)}, CAST(value AS INTEGER) FROM crsql_master WHERE key = 'pre_compact_dbversion'"
+    floor = (
+        f"SELECT {_literal(_FLOOR)}, CAST(value AS INTEGER) FROM crsql_master"
+        " WHERE key = 'pre_compact_dbversion'"
+    )
     clocks = (
         f"SELECT {_literal(name)}, max(db_version) FROM {_quoted(name + _CLOCK_SUFFIX)}" for name in tables
     )

@@ -1,7 +1,8 @@
 """Changes: the cells that were written, read from a database's clock tables and merged into another one.
 
-Reading goes by db_version, in bounded pages, each in a read transaction of its own, so that no statement stays open while a
-slow peer reads. Own SQL over the clock tables does at a third of the cost of ``crsql_changes`` what that view does.
+Reading goes by db_version, in bounded pages, each in a read transaction of its own, so that no statement
+stays open while a slow peer reads. Own SQL over the clock tables does at a third of the cost of
+``crsql_changes`` what that view does.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def read_page(
 ) -> Page:
     """Read the next page of changes after a version.
 
-    Small versions are read together, up to ``max_changes``; a bigger one makes a range of its own, read in several pages.
+    Small versions are read together, up to ``max_changes``; a bigger one makes a range of its own, read in
+    several pages.
 
     Args:
         conn: The database, in a read transaction.
@@ -176,8 +178,8 @@ def merge_changes(
 ) -> list[FailedMerge]:
     """Merge changes that have passed the rules of `replicell.persisters.crsqlite.rules`.
 
-    They all get one new db_version of this database, and ``site_id`` as their author: incoming versions are of no use here
-    and a huge one would stop the local clock.
+    They all get one new db_version of this database, and ``site_id`` as their author: incoming versions are
+    of no use here and a huge one would stop the local clock.
 
     Args:
         conn: The database, in a write transaction.
@@ -211,8 +213,8 @@ def merge_changes(
 def _end_earlier_life(conn: apsw.Connection, table: CatalogTable, key: tuple[SqlValue, ...]) -> None:
     """Reset the cells that a row kept although it was deleted and created anew elsewhere.
 
-    cr-sqlite zeroes their versions and expects the new life's cells to overwrite them. For a column that the row's new
-    author did not have there is no such cell, and the replicas would disagree for ever.
+    cr-sqlite zeroes their versions and expects the new life's cells to overwrite them. For a column that the
+    row's new author did not have there is no such cell, and the replicas would disagree for ever.
     """
     stale = conn.execute(table.stale_cells_sql, key).fetchall()
     if not stale:

@@ -1,9 +1,10 @@
 """Epochs: the incarnations of a database file, which tell a cursor that still holds from one that does not.
 
-A cursor says "I have everything of yours up to version n". That is only true of the very history it was taken from: after a
-backup was restored, or a file was copied and both copies went on, the same version number means different rows. So each
-opening of a file appends an epoch (a random id and the version at which it starts), a cursor names the epoch in which it
-was taken, and the owner of the history can tell whether that is still its own past::
+A cursor says "I have everything of yours up to version n". That is only true of the very history it was taken
+from: after a backup was restored, or a file was copied and both copies went on, the same version number means
+    different rows. So each
+opening of a file appends an epoch (a random id and the version at which it starts), a cursor names the epoch
+in which it was taken, and the owner of the history can tell whether that is still its own past::
 
     epochs of the file    e1 (0) ── e2 (40) ── e3 (55) ──►
     cursor (e2, 50)       known: e2 ended at 55
@@ -59,7 +60,8 @@ def begin_epoch(conn: apsw.Connection) -> bytes:
 def current_epoch(conn: apsw.Connection) -> bytes:
     """Return the newest epoch of the file; read it in the same transaction as the rows it is said of.
 
-    Another process may have opened the file after this one did, so this is a matter of the file, not of the connection.
+    Another process may have opened the file after this one did, so this is a matter of the file, not of the
+    connection.
 
     Raises:
         LookupError: The file has no epoch, because `begin_epoch` was never called on it.

@@ -22,8 +22,8 @@ class NotAReplicaError(PersisterError, ValueError):
 def reidentify(path: str | os.PathLike[str]) -> bytes:
     """Give a copied or restored database file a new site id.
 
-    The rows that it wrote so far keep their old author, so that they are shipped like anybody else's. No connection of
-    cr-sqlite may have the file open meanwhile, for each keeps the site id in memory.
+    The rows that it wrote so far keep their old author, so that they are shipped like anybody else's. No
+    connection of cr-sqlite may have the file open meanwhile, for each keeps the site id in memory.
 
     Args:
         path: The database file, closed.

@@ -1,9 +1,10 @@
 """Packed primary keys: the byte form in which cr-sqlite ships a row's key.
 
-A key is ``[count]`` and then, per column, ``[tag][length or integer][bytes]``: the tag's low three bits are the SQLite type
-and its upper five the number of bytes of the big-endian integer that follows. The same key has exactly one
-canonical form. cr-sqlite aborts the whole process on some malformed keys, and silently makes a second identity of a row
-out of non-canonical ones, so everything that comes from outside passes `unpack_key` first.
+A key is ``[count]`` and then, per column, ``[tag][length or integer][bytes]``: the tag's low three bits are
+the SQLite type and its upper five the number of bytes of the big-endian integer that follows. The same key
+has exactly one canonical form. cr-sqlite aborts the whole process on some malformed keys, and silently makes
+a second identity of a row out of non-canonical ones, so everything that comes from outside passes
+`unpack_key` first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from replicell.persisters.errors import PersisterError
 
 __all__ = ["InvalidKeyError", "SqlValue", "pack_key", "unpack_key"]
 
-SqlValue: TypeAlias = None | int | float | str | bytes
+SqlValue: TypeAlias = int | float | str | bytes | None
 
 _INTEGER: Final = 1
 _FLOAT: Final = 2
@@ -66,7 +67,8 @@ def unpack_key(blob: bytes) -> tuple[SqlValue, ...]:
         One value per key column.
 
     Raises:
-        InvalidKeyError: The blob is malformed, truncated, too long, not canonical, or holds text that is not UTF-8.
+        InvalidKeyError: The blob is malformed, truncated, too long, not canonical, or holds text that is not
+            UTF-8.
 
     >>> unpack_key(bytes.fromhex("010b0178"))
     ('x',)
@@ -80,8 +82,7 @@ def unpack_key(blob: bytes) -> tuple[SqlValue, ...]:
     if not blob:
         raise InvalidKeyError("the packed key is empty")
     one_short_text = blob[:2] == b"\x01\x0b" and len(blob) > 3 and blob[2] == len(blob) - 3
-    values = (_text(blob[3:]),) if one_short_text else _unpack_columns(blob)
-    return values
+    return (_text(blob[3:]),) if one_short_text else _unpack_columns(blob)
 
 
 def _pack_value(value: SqlValue) -> bytes:
@@ -132,7 +133,7 @@ def _unpack_value(blob: bytes, position: int) -> tuple[SqlValue, int]:
     (tag,) = _take(blob, position, 1)
     position += 1
     kind, length = tag & 7, tag >> 3
-    if kind == _NULL or kind == _FLOAT:
+    if kind in (_NULL, _FLOAT):
         if length:
             raise InvalidKeyError(f"the tag {tag:#04x} of a packed key is not canonical")
         if kind == _NULL:

@@ -1,7 +1,8 @@
 """The rules that a change from outside must keep before it may touch cr-sqlite.
 
-cr-sqlite trusts what it merges: some inputs abort the process, others are taken and poison the data of everybody who
-merges them later. Changes are judged one by one; a bad one is refused with a reason and the others stand.
+cr-sqlite trusts what it merges: some inputs abort the process, others are taken and poison the data of
+everybody who merges them later. Changes are judged one by one; a bad one is refused with a reason and the
+others stand.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Refusal(NamedTuple):
 
     Args:
         change: The change.
-        code: ``invalid`` (it breaks a rule), ``conflict`` (the database's own constraints refuse it), or what is unknown here.
+        code: ``invalid`` (it breaks a rule), ``conflict`` (the database's own constraints refuse it), or what
+            is unknown here.
         reason: The rule, for people.
     """
 
@@ -86,7 +88,8 @@ def sift_changes(
         conn: The database that is to take them.
         catalog: The connection's catalogue.
         changes: The batch as decoded.
-        trusted: Whether the sender has judged how plausible their counters are, as a server has for its clients.
+        trusted: Whether the sender has judged how plausible their counters are, as a server has for its
+            clients.
 
     Returns:
         The batch, sorted.
@@ -142,7 +145,7 @@ def _check_key(pk: bytes, table: CatalogTable) -> None:
         ) from error
     if len(values) != len(table.key):
         raise InvalidChangeError(
-            f"the key {_shown(pk)} has {len(values)} columns, table {table.name!r} has {len(table.key)} key columns"
+            f"the key {_shown(pk)} has {len(values)} columns, that of table {table.name!r} has {len(table.key)}"
         )
     for value, (column, affinity) in zip(values, table.key.items(), strict=True):
         if type(value) not in _KEY_TYPES[affinity] or not _keeps_type(value, affinity):
@@ -209,7 +212,8 @@ def _check_unknown(change: Change) -> None:
 
 
 def _keeps_type(val: SqlValue, affinity: Affinity) -> bool:
-    """Tell whether a column of this affinity stores the value as it is; if not, it would win over itself for ever."""
+    """Tell whether a column of this affinity stores the value as it is; if not, it would win over itself
+    for ever."""
     kind = type(val)
     if kind is bytes or affinity == "BLOB":
         return True

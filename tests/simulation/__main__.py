@@ -1,4 +1,5 @@
-"""Replay histories: ``python -m tests.simulation SEED [SEED ...]`` or ``python -m tests.simulation FIRST-LAST``."""
+"""Replay histories: ``python -m tests.simulation SEED [SEED ...]`` or ``python -m tests.simulation
+FIRST-LAST``."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tests.simulation.history import History
 
 
 def replay(seed: int, verbose: bool) -> bool:
-    """Run one history and say how it went; its course is printed when it failed, or when it is the only one."""
+    """Run one history and say how it went; its course is printed when it failed, or when it is the only
+    one."""
     with tempfile.TemporaryDirectory() as folder:
         history = History(seed, Path(folder))
         try:
@@ -41,7 +43,7 @@ def main(words: list[str]) -> int:
     failed = [seed for seed in chosen if not replay(seed, verbose=len(chosen) == 1)]
     spent = time.perf_counter() - began
     print(
-        f"{len(chosen)} histories in {spent:.1f} s, {len(chosen) / spent * 3600:.0f} an hour; failed: {failed}"
+        f"{len(chosen)} histories, {spent:.1f} s, {len(chosen) / spent * 3600:.0f} an hour; failed: {failed}"
     )
     return 1 if failed else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -33,7 +34,8 @@ TABLES = (
 
 
 class History:
-    """A world that runs for some seconds of virtual time, then heals, and must then come to rest in agreement.
+    """A world that runs for some seconds of virtual time, then heals, and must then come to rest in
+    agreement.
 
     Args:
         seed: Decides everything.
@@ -126,7 +128,7 @@ class History:
                     create_table(client.conn, table)
             elif self.rng.random() < 0.2:
                 client.policy = "strict"
-            self.clock.after(self.rng.random() * 2, lambda client=client: client.connect(self.server))
+            self.clock.after(self.rng.random() * 2, partial(client.connect, self.server))
 
     def _add_client(self, name: str) -> Client:
         client = Client(self, name, self.folder / f"{name}.db")
@@ -182,10 +184,10 @@ class History:
 
     def _write_delete(self, client: Client) -> None:
         key = f"k{self.rng.randrange(8)}"
-        client.write(lambda conn: conn.execute("DELETE FROM todo WHERE id = ?", (key,)) and None)
+        client.write(lambda conn: delete(conn, "WHERE id = ?", (key,)))
 
     def _write_clear(self, client: Client) -> None:
-        client.write(lambda conn: conn.execute("DELETE FROM todo") and None)
+        client.write(delete)
 
     def _write_bulk(self, client: Client) -> None:
         rows = {f"b{self.rng.randrange(40)}": self._value() for _ in range(self.rng.randint(5, 30))}
@@ -343,7 +345,7 @@ class History:
                 own = read_schema(client.conn)
                 for name, table in read_schema(self.server.conn).items():
                     if name not in own or set(own[name].columns) < set(table.columns):
-                        client.alter(lambda conn, table=table: create_table(conn, table))
+                        client.alter(partial(create_table, schema=table))
 
     def _disagreement(self) -> str:
         return "; ".join(text for client in self.clients if (text := difference(self.server, client)))
@@ -358,7 +360,7 @@ class History:
         for machine in (self.server, *self.clients):
             machine.halt()
 
-    def _value(self) -> None | int | float | str | bytes:
+    def _value(self) -> int | float | str | bytes | None:
         rng = self.rng
         return rng.choice(
             (
@@ -384,3 +386,7 @@ def upsert(conn: apsw.Connection, table: str, key: str, cells: dict[str, object]
         f"INSERT INTO {table}(id, {columns}) VALUES (?, {marks}) ON CONFLICT(id) DO UPDATE SET {updates}",
         (key, *cells.values()),
     )
+
+
+def delete(conn: apsw.Connection, where: str = "", bindings: tuple[str, ...] = ()) -> None:
+    conn.execute(f"DELETE FROM todo {where}", bindings)

@@ -28,7 +28,8 @@ _log = logging.getLogger("replicell.simulation")
 
 
 class Machine:
-    """A process with a database file. Its jobs run one after the other, each at a moment of the clock's choice."""
+    """A process with a database file. Its jobs run one after the other, each at a moment of the clock's
+    choice."""
 
     def __init__(self, plan: Plan, name: str, path: Path) -> None:
         self.plan = plan
@@ -277,7 +278,7 @@ class Connection:
             case Reidentify():
                 self._plan.clock.after(0, self._reidentify)
             case Progress():
-                self._client.session and self._client.session.problems.clear()
+                self.client_session.problems.clear()
 
     def _from_server(self, action: Action) -> None:
         match action:

@@ -19,7 +19,7 @@ class BrokenPromiseError(AssertionError):
 
 
 def has_table(conn: apsw.Connection, name: str) -> bool:
-    return conn.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).get == 1
+    return bool(conn.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).get)
 
 
 def logged(machine: Machine) -> set[str]:

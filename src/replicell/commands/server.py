@@ -19,9 +19,15 @@ HELP = "serve rooms that replicas sync through, one database file each"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's options to a parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8040, help="port, 0 for any free one (default: %(default)s)")
-    parser.add_argument("--data-dir", default="rooms", help="folder of the rooms' files (default: %(default)s)")
-    parser.add_argument("--token", action="append", default=[], help="token that may read and write; repeatable")
+    parser.add_argument(
+        "--port", type=int, default=8040, help="port, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data-dir", default="rooms", help="folder of the rooms' files (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token", action="append", default=[], help="token that may read and write; repeatable"
+    )
     parser.add_argument(
         "--read-only-token", action="append", default=[], help="token that may only read; repeatable"
     )
@@ -35,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--schema",
         choices=("auto", "strict"),
         default="auto",
-        help="auto: create the tables that clients announce; strict: keep to the room's own (default: %(default)s)",
+        help="auto: create tables that clients announce; strict: keep to the room's own (default: %(default)s)",
     )
     parser.add_argument(
         "--max-message-size",
