@@ -177,6 +177,6 @@ def persister_lines() -> Iterator[Line]:
         by_persister(lambda store, db: edit(store, db, flush_each=False)),
         "one executemany by hand",
         by_hand(edit_at_once_by_hand),
-        cost(1.3),
+        None,
         ratio="cost",
     )
