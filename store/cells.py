@@ -28,6 +28,7 @@ __all__ = [
     "encode_cell",
     "encoded_rich_cell",
     "is_reserved",
+    "is_rich",
     "is_same_cell",
     "json_text",
     "parse_json",
@@ -49,6 +50,8 @@ RICH_PREFIX = "\ufffd"
 RESERVED = "\ufffc"
 """TinyBase writes this one-character string for "missing" in JSON; any string below it is surely ordinary."""
 
+_PYTHON_NUMBER = re.compile(r"\.0[,}\]]|\.0$|\de[+-]\d")
+_STRING_OR_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e[+-]\d+|-?\d+\.\d+')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 200
 
@@ -82,6 +85,11 @@ def is_reserved(text: str) -> bool:
     return text[:1] == RICH_PREFIX or text == RESERVED
 
 
+def is_rich(encoded: EncodedCell) -> bool:
+    """Tell whether an encoded cell is an object or array."""
+    return encoded.__class__ is str and encoded[:1] == RICH_PREFIX
+
+
 def encoded_rich_cell(text: str) -> str | MissingType:
     """Return `text` if it is an encoded object or array, and `MISSING` if it only begins like one."""
     try:
@@ -93,8 +101,8 @@ def encoded_rich_cell(text: str) -> str | MissingType:
 
 def decode_cell(encoded: EncodedCell) -> Cell:
     """Return the cell that an encoded one stands for, objects and arrays as fresh copies."""
-    if encoded.__class__ is str and encoded[:1] == RICH_PREFIX:  # type: ignore[index]  # a str, by its class
-        decoded: Cell = json.loads(encoded[1:])  # type: ignore[index]  # a str, by its class
+    if encoded.__class__ is str and encoded[:1] == RICH_PREFIX:
+        decoded: Cell = json.loads(encoded[1:])
         return decoded
     return encoded
 
@@ -122,6 +130,10 @@ def type_of_cell(encoded: EncodedCell) -> str:
 def json_text(thing: object) -> str:
     """Write JSON as ``JSON.stringify`` does: compact, non-ASCII raw, lone surrogates escaped."""
     text = json.dumps(thing, ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
+    # Python writes some numbers differently. Looking for them in three steps, each more exact and slower than
+    # the one before, costs next to nothing for text without any.
+    if (".0" in text or "e-" in text or "e+" in text) and _PYTHON_NUMBER.search(text):
+        text = _STRING_OR_FLOAT.sub(_as_in_javascript, text)
     return _with_surrogates_escaped(text)
 
 
@@ -139,6 +151,11 @@ def parse_json(text: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _as_in_javascript(token: re.Match[str]) -> str:
+    text = token[0]
+    return text if text[0] == '"' else number_text(float(text))
 
 
 def _encode_rich(thing: object) -> str | MissingType:

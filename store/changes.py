@@ -19,6 +19,7 @@ __all__ = [
     "GetValueChange",
     "IdChanges",
     "RowChanges",
+    "SharedCells",
     "TransactionLog",
     "TransactionRecord",
     "ValueChange",
@@ -82,6 +83,16 @@ class TransactionLog(NamedTuple):
     changed_value_ids: IdChanges
 
 
+class SharedCells(dict[Id, Any]):
+    """The old cells, or the id changes, of rows that came; one object for all rows with the same cells.
+
+    A transaction that adds many rows would otherwise hold two more dicts for each. Whoever wants to change one
+    puts a plain copy in its place first.
+    """
+
+    __slots__ = ()
+
+
 class TransactionRecord:
     """What the open transaction has touched so far.
 
@@ -95,6 +106,7 @@ class TransactionRecord:
         "invalid_cells",
         "invalid_values",
         "row_ids",
+        "shapes",
         "table_cell_ids",
         "table_ids",
         "value_ids",
@@ -109,26 +121,33 @@ class TransactionRecord:
         self.cell_ids: dict[Id, dict[Id, IdChanges]] = {}
         self.values: dict[Id, EncodedCell | MissingType] = {}
         self.value_ids: IdChanges = {}
+        self.shapes: dict[tuple[Id, ...], tuple[SharedCells, SharedCells]] = {}
+        """What is shared by the rows that came, by their cell ids."""
         self.invalid_cells: dict[Id | MissingType, dict[Id | MissingType, dict[Id | MissingType, list[Any]]]]
         self.invalid_cells = {}
         self.invalid_values: dict[Id | MissingType, list[Any]] = {}
 
     def clear(self) -> None:
         """Forget everything."""
-        self.clear_changes()
-        self.invalid_cells.clear()
-        self.invalid_values.clear()
+        self.cells.clear()
+        if self.row_ids or self.cell_ids or self.values or self.invalid_cells or self.invalid_values:
+            self.clear_changes()
+            self.invalid_cells = {}
+            self.invalid_values = {}
 
     def clear_changes(self) -> None:
         """Forget what was changed, but not what was invalid."""
-        self.cells.clear()
-        self.values.clear()
-        if self.row_ids or self.cell_ids or self.value_ids:
-            self.table_ids.clear()
-            self.table_cell_ids.clear()
-            self.row_ids.clear()
-            self.cell_ids.clear()
-            self.value_ids.clear()
+        for noted in (
+            self.cells,
+            self.table_ids,
+            self.table_cell_ids,
+            self.row_ids,
+            self.cell_ids,
+            self.shapes,
+            self.values,
+            self.value_ids,
+        ):
+            noted.clear()
 
     def touch_cell(self, table_id: Id, row_id: Id, cell_id: Id, old: EncodedCell | MissingType) -> None:
         """Note what a cell was before its first change."""
@@ -140,15 +159,53 @@ class TransactionRecord:
         if cells is None:
             rows[row_id] = {cell_id: old}
         elif cell_id not in cells:
+            if cells.__class__ is SharedCells:
+                cells = rows[row_id] = dict(cells)
             cells[cell_id] = old
 
-    def touch_row_id(self, table_id: Id, row_id: Id, change: Literal[1, -1]) -> None:
-        """Note that a row came or went."""
-        ids = self.row_ids.get(table_id)
-        if ids is None:
-            self.row_ids[table_id] = {row_id: change}
+    def touch_new_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
+        """Note that a row came, with all its cells."""
+        shape = tuple(row)
+        shared = self.shapes.get(shape)
+        if shared is None:
+            shared = self.shapes[shape] = (
+                SharedCells(dict.fromkeys(row, MISSING)),
+                SharedCells(dict.fromkeys(row, 1)),
+            )
+        row_ids = self.row_ids.get(table_id)
+        if row_ids is None:
+            row_ids = self.row_ids[table_id] = {}
+        note_id(row_ids, row_id, 1)
+        rows = self.cells.get(table_id)
+        if rows is None:
+            rows = self.cells[table_id] = {}
+        if row_id not in rows:
+            rows[row_id] = shared[0]
         else:
-            note_id(ids, row_id, change)
+            for cell_id in row:
+                self.touch_cell(table_id, row_id, cell_id, MISSING)
+        id_rows = self.cell_ids.get(table_id)
+        if id_rows is None:
+            id_rows = self.cell_ids[table_id] = {}
+        if row_id not in id_rows:
+            id_rows[row_id] = shared[1]
+        else:
+            for cell_id in row:
+                self.touch_cell_id(table_id, row_id, cell_id, 1)
+
+    def touch_old_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
+        """Note what all cells of a row were, before it goes."""
+        rows = self.cells.get(table_id)
+        if rows is None:
+            rows = self.cells[table_id] = {}
+        if row_id not in rows:
+            rows[row_id] = dict(row)
+        else:
+            for cell_id, old in row.items():
+                self.touch_cell(table_id, row_id, cell_id, old)
+        for cell_id in row:
+            self.touch_cell_id(table_id, row_id, cell_id, -1)
+        note_id(self.row_ids.setdefault(table_id, {}), row_id, -1)
 
     def touch_cell_id(self, table_id: Id, row_id: Id, cell_id: Id, change: Literal[1, -1]) -> None:
         """Note that a cell came or went."""
@@ -159,8 +216,10 @@ class TransactionRecord:
         ids = rows.get(row_id)
         if ids is None:
             rows[row_id] = {cell_id: change}
-        else:
-            note_id(ids, cell_id, change)
+            return
+        if ids.__class__ is SharedCells:
+            ids = rows[row_id] = dict(ids)
+        note_id(ids, cell_id, change)
 
     def touch_table_cell_id(self, table_id: Id, cell_id: Id, change: Literal[1, -1]) -> None:
         """Note that the first cell of an id came to a table, or the last one went."""

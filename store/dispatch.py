@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from replicell.store.cells import RICH_PREFIX, EncodedCell, decode_cell, is_same_cell
+from replicell.store.cells import EncodedCell, decode_cell, is_same_cell
 from replicell.store.changes import CellChange, EncodedRow, EncodedTable, IdChanges, ValueChange
 from replicell.store.edits import Edits
 from replicell.store.ids import Id
@@ -174,11 +174,9 @@ class Dispatching(Edits):
                         continue
                     found = of_cells.find_cell(table_id, row_id, cell_id)
                     if found:
-                        if new.__class__ is str and new[:1] == RICH_PREFIX:  # type: ignore[index]  # a str
-                            new = decode_cell(new)  # type: ignore[arg-type, assignment]  # an encoded cell
-                        if old.__class__ is str and old[:1] == RICH_PREFIX:  # type: ignore[index]  # a str
-                            old = decode_cell(old)  # type: ignore[arg-type, assignment]  # an encoded cell
-                        self._call(found, table_id, row_id, cell_id, new, old, get_cell_change)
+                        told_new: Any = decode_cell(new) if new.__class__ is str else new
+                        told_old: Any = decode_cell(old) if old.__class__ is str else old
+                        self._call(found, table_id, row_id, cell_id, told_new, told_old, get_cell_change)
                 if row_changed:
                     table_changed = True
                     if phase.row.patterns:
@@ -189,6 +187,38 @@ class Dispatching(Edits):
                     self._call(phase.table.find(table_id), table_id, get_cell_change)
         if any_table_changed and phase.tables.patterns:
             self._call(phase.tables.find(), get_cell_change)
+
+    def _call_update(
+        self,
+        phase: PhaseListeners,
+        table_id: Id,
+        row_id: Id,
+        cell_id: Id,
+        new: EncodedCell,
+        old: EncodedCell,
+    ) -> None:
+        """Do what `_call_phase` does, for a transaction that has replaced one cell by another."""
+        of_cells = phase.cell
+        if of_cells.patterns:
+            told_new: Any = decode_cell(new) if new.__class__ is str else new
+            told_old: Any = decode_cell(old) if old.__class__ is str else old
+            get_cell_change = self._get_cell_change
+            for bucket in of_cells.find_cell(table_id, row_id, cell_id):
+                # As in `_call`, but spelled out: this is what a store does most.
+                for listener in bucket:
+                    callback = listener.callback
+                    if callback is not None:
+                        try:
+                            callback(self, table_id, row_id, cell_id, told_new, told_old, get_cell_change)
+                        except Exception as error:
+                            self._explain(error, listener, (table_id, row_id, cell_id, told_new, told_old))
+                            raise
+        if phase.row.patterns:
+            self._call(phase.row.find(table_id, row_id), table_id, row_id, self._get_cell_change)
+        if phase.table.patterns:
+            self._call(phase.table.find(table_id), table_id, self._get_cell_change)
+        if phase.tables.patterns:
+            self._call(phase.tables.find(), self._get_cell_change)
 
     def _call_values(self, phase: PhaseListeners) -> None:
         touched, values, ids = self._record.values, self._values, self._record.value_ids

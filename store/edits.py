@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sys import intern
 
-from replicell.store.cells import RICH_PREFIX, EncodedCell
-from replicell.store.changes import EncodedRow, EncodedTable, note_id
+from replicell.store.cells import EncodedCell
+from replicell.store.changes import EncodedRow, SharedCells, note_id
 from replicell.store.ids import Id, IdPool
 from replicell.store.missing import MISSING
 from replicell.store.reading import Reading
@@ -26,12 +26,13 @@ class Edits(Reading):
         table = self._tables.get(table_id)
         row = None if table is None else table.get(row_id)
         if table is None or row is None:
-            self._add_row(table_id, row_id, {cell_id: new})
+            self._add_row(table_id, row_id, {intern(cell_id): new})
             return
         old = row.get(cell_id, MISSING)
         if old is MISSING:
             cell_id = intern(cell_id)
-            self._cell_came(table_id, row_id, cell_id)
+            self._count_cell(table_id, cell_id)
+            self._record.touch_cell_id(table_id, row_id, cell_id, 1)
         elif old == new and (old.__class__ is bool) is (new.__class__ is bool):
             return
         # As TransactionRecord.touch_cell does it; here it is the hottest code of the store.
@@ -43,10 +44,10 @@ class Edits(Reading):
             if cells is None:
                 rows[row_id] = {cell_id: old}
             elif cell_id not in cells:
+                if cells.__class__ is SharedCells:
+                    cells = rows[row_id] = dict(cells)
                 cells[cell_id] = old
         row[cell_id] = new
-        if new.__class__ is str and new[:1] == RICH_PREFIX:  # type: ignore[index]  # a str, by its class
-            self._rich_tables.add(table_id)
 
     def _add_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
         """Store a row that is not there yet; `row` is kept as it is."""
@@ -57,60 +58,33 @@ class Edits(Reading):
             self._cell_counts[table_id] = {}
             note_id(record.table_ids, table_id, 1)
         table[row_id] = row
-        if self._sorted:
+        if self._sorted.views:
             self._sorted.row_came(table_id, row_id)
-        record.touch_row_id(table_id, row_id, 1)
-        rows = record.cells.get(table_id)
-        if rows is None:
-            rows = record.cells[table_id] = {}
-        touched = rows.get(row_id)
-        if touched is None:
-            rows[row_id] = dict.fromkeys(row, MISSING)
-        else:
-            for cell_id in row:
-                touched.setdefault(cell_id, MISSING)
-        id_rows = record.cell_ids.get(table_id)
-        if id_rows is None:
-            id_rows = record.cell_ids[table_id] = {}
-        ids = id_rows.get(row_id)
-        if ids is None:
-            id_rows[row_id] = dict.fromkeys(row, 1)
-        else:
-            for cell_id in row:
-                note_id(ids, cell_id, 1)
+        record.touch_new_row(table_id, row_id, row)
         counts = self._cell_counts[table_id]
-        for cell_id, cell in row.items():
-            count = counts.get(cell_id)
-            if count is None:
+        for cell_id in row:
+            if cell_id in counts:
+                counts[cell_id] += 1
+            else:
                 counts[cell_id] = 1
                 record.touch_table_cell_id(table_id, cell_id, 1)
-            else:
-                counts[cell_id] = count + 1
-            if cell.__class__ is str and cell[:1] == RICH_PREFIX:  # type: ignore[index]  # a str, by its class
-                self._rich_tables.add(table_id)
 
     def _remove_cell(self, table_id: Id, row_id: Id, cell_id: Id) -> None:
-        table = self._tables[table_id]
-        row = table[row_id]
+        row = self._tables[table_id][row_id]
         self._record.touch_cell(table_id, row_id, cell_id, row.pop(cell_id))
-        self._cell_went(table_id, row_id, cell_id)
+        self._record.touch_cell_id(table_id, row_id, cell_id, -1)
+        self._uncount_cell(table_id, cell_id)
         if not row:
-            self._row_went(table_id, table, row_id)
+            note_id(self._record.row_ids.setdefault(table_id, {}), row_id, -1)
+            self._drop_row(table_id, row_id)
 
     def _remove_row(self, table_id: Id, row_id: Id) -> None:
         """Remove a row with all its cells, whatever their defaults."""
-        table = self._tables[table_id]
-        row = table[row_id]
-        rows = self._record.cells.setdefault(table_id, {})
-        touched = rows.get(row_id)
-        if touched is None:
-            rows[row_id] = dict(row)
-        else:
-            for cell_id, old in row.items():
-                touched.setdefault(cell_id, old)
+        row = self._tables[table_id][row_id]
+        self._record.touch_old_row(table_id, row_id, row)
         for cell_id in row:
-            self._cell_went(table_id, row_id, cell_id)
-        self._row_went(table_id, table, row_id)
+            self._uncount_cell(table_id, cell_id)
+        self._drop_row(table_id, row_id)
 
     def _release_row_id(self, table_id: Id, row_id: Id) -> None:
         if row_id.isascii() and row_id.isdigit():
@@ -132,34 +106,29 @@ class Edits(Reading):
         self._record.values.setdefault(value_id, self._values.pop(value_id))
         note_id(self._record.value_ids, value_id, -1)
 
-    def _cell_came(self, table_id: Id, row_id: Id, cell_id: Id) -> None:
+    def _count_cell(self, table_id: Id, cell_id: Id) -> None:
         counts = self._cell_counts[table_id]
-        count = counts.get(cell_id)
-        if count is None:
+        if cell_id in counts:
+            counts[cell_id] += 1
+        else:
             counts[cell_id] = 1
             self._record.touch_table_cell_id(table_id, cell_id, 1)
-        else:
-            counts[cell_id] = count + 1
-        self._record.touch_cell_id(table_id, row_id, cell_id, 1)
 
-    def _cell_went(self, table_id: Id, row_id: Id, cell_id: Id) -> None:
+    def _uncount_cell(self, table_id: Id, cell_id: Id) -> None:
         counts = self._cell_counts[table_id]
-        count = counts[cell_id]
-        if count == 1:
+        if counts[cell_id] == 1:
             del counts[cell_id]
             self._record.touch_table_cell_id(table_id, cell_id, -1)
         else:
-            counts[cell_id] = count - 1
-        self._record.touch_cell_id(table_id, row_id, cell_id, -1)
+            counts[cell_id] -= 1
 
-    def _row_went(self, table_id: Id, table: EncodedTable, row_id: Id) -> None:
+    def _drop_row(self, table_id: Id, row_id: Id) -> None:
+        table = self._tables[table_id]
         del table[row_id]
-        if self._sorted:
+        if self._sorted.views:
             self._sorted.row_went(table_id, row_id)
-        self._record.touch_row_id(table_id, row_id, -1)
         if not table:
             del self._tables[table_id]
             del self._cell_counts[table_id]
             self._pools.pop(table_id, None)
-            self._rich_tables.discard(table_id)
             note_id(self._record.table_ids, table_id, -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from replicell.store.cells import json_text, parse_json
+from replicell.store.missing import MISSING
 from replicell.store.schemas import schema_of
 from replicell.store.writing import Writing
 
@@ -57,10 +58,11 @@ class JsonForms(Writing):
         >>> Store().set_json('[{"pets":{"fido":{"sold":true}}},{}]').get_tables()
         {'pets': {'fido': {'sold': True}}}
         """
-        content = _parsed_or_none(text)
-        if isinstance(content, list):
-            return self._accepting_encoded(lambda: self._write(lambda: self._write_content(content)))
-        return self._write(lambda: None if content is None else self._write_json_tables(content))
+        content = _parsed(text)
+        if isinstance(content, (list, str)):
+            content = list(content)
+            return self._write(lambda: self._accepting_encoded(lambda: self._write_content(content)))
+        return self._write(lambda: self.set_tables_json(text))
 
     def set_tables_json(self, text: str) -> Self:
         """Replace the tables by those of a JSON text, if it is one. Mirrors TinyBase's ``setTablesJson``.
@@ -68,8 +70,10 @@ class JsonForms(Writing):
         >>> Store().set_tables_json('{"pets":{"fido":{"sold":true}}}').get_tables()
         {'pets': {'fido': {'sold': True}}}
         """
-        tables = _parsed_or_none(text)
-        return self if tables is None else self._write(lambda: self._write_json_tables(tables))
+        tables = _parsed(text)
+        if tables is MISSING:
+            return self
+        return self._write(lambda: self._accepting_encoded(lambda: self._replace_tables(tables)))
 
     def set_values_json(self, text: str) -> Self:
         """Replace the values by those of a JSON text, if it is one. Mirrors TinyBase's ``setValuesJson``.
@@ -77,10 +81,10 @@ class JsonForms(Writing):
         >>> Store().set_values_json('{"open":true}').get_values()
         {'open': True}
         """
-        values = _parsed_or_none(text)
-        if values is None:
+        values = _parsed(text)
+        if values is MISSING:
             return self
-        return self._accepting_encoded(lambda: self._write(lambda: self._replace_values(values)))
+        return self._write(lambda: self._accepting_encoded(lambda: self._replace_values(values)))
 
     def get_schema_json(self) -> str:
         """Return both schemas as ``[tables_schema, values_schema]``. Mirrors TinyBase's ``getSchemaJson``.
@@ -114,12 +118,10 @@ class JsonForms(Writing):
         self._check_thread()
         return {} if self._values_rules is None else schema_of(self._values_rules)
 
-    def _write_json_tables(self, tables: object) -> None:
-        self._accepting_encoded(lambda: self._replace_tables(tables))
 
-
-def _parsed_or_none(text: str) -> Any:
+def _parsed(text: str) -> Any:
+    """Parse JSON text; anything else is MISSING."""
     try:
         return parse_json(text)
     except (ValueError, TypeError):
-        return None
+        return MISSING

@@ -5,7 +5,7 @@ Here are also the listeners that fit no pattern: those to transactions, and thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from replicell.store.ids import Id, IdLike, to_id
@@ -24,11 +24,17 @@ class SortedRowIdsWatch:
 
     __slots__ = ("_last_order", "_last_window", "_sorted", "_view", "callback", "spec")
 
-    def __init__(self, spec: SortedRowsSpec, sorted_rows: SortedRows, callback: SortedRowIdsListener) -> None:
+    def __init__(
+        self,
+        spec: SortedRowsSpec,
+        sorted_rows: SortedRows,
+        touched: Iterable[Id],
+        callback: SortedRowIdsListener,
+    ) -> None:
         self.spec = spec
         self.callback = callback
         self._sorted = sorted_rows
-        self._view = sorted_rows.open_view(spec)
+        self._view = sorted_rows.open_view(spec, touched)
         self._last_order = self._view.snapshot()
         self._last_window = None if self._is_whole() else self._window()
 
@@ -85,7 +91,7 @@ class ListenerControl(SchemaSetting):
     def add_sorted_row_ids_listener(
         self,
         table_id: IdLike | SortedRowIdsArgs,
-        cell_id: IdLike | None | SortedRowIdsListener,
+        cell_id: IdLike | SortedRowIdsListener | None,
         descending: bool = False,
         offset: int = 0,
         limit: int | None = None,
@@ -122,7 +128,9 @@ class ListenerControl(SchemaSetting):
             spec = SortedRowsSpec.from_arguments(table_id, cell_id, descending, offset, limit)
             callback = listener
         _check_callable(callback)
-        watch = SortedRowIdsWatch(spec, self._sorted, callback)
+        # Opened within a transaction, it counts from what the transaction has done so far.
+        touched = self._record.cells.get(spec.table_id, ())
+        watch = SortedRowIdsWatch(spec, self._sorted, touched, callback)
         return self._register("sorted_row_ids", (spec.table_id, spec.cell_id), watch, mutator)
 
     def add_start_transaction_listener(self, listener: TransactionListener) -> Id:
@@ -197,7 +205,7 @@ class ListenerControl(SchemaSetting):
         self._check_thread()
         listener = self._listeners.get(listener_id)
         if listener is not None and listener.callback is not None:
-            for ids in self._existing(listener.kind, listener.path):
+            for ids in self._existing(listener.kind, listener.path, ()):
                 listener.callback(self, *ids, *self._present(listener.kind, ids))
         return self
 
@@ -227,20 +235,17 @@ class ListenerControl(SchemaSetting):
         self._settle()
         return listener.id
 
-    def _existing(self, kind: Kind, path: tuple[Id | None, ...]) -> Iterable[tuple[Id, ...]]:
-        """Return the ids of all existing things that a path with wildcards stands for, parents first."""
-        if kind == "sorted_row_ids":
-            return [()]
-        if kind in ("invalid_cell", "invalid_value") and None in path:
-            return []
-        expanded: list[tuple[Id, ...]] = [()]
-        for wanted in path:
-            expanded = [
-                (*ids, thing_id)
-                for ids in expanded
-                for thing_id in (self._ids_below(kind, ids) if wanted is None else (wanted,))
-            ]
-        return expanded
+    def _existing(
+        self, kind: Kind, path: tuple[Id | None, ...], ids: tuple[Id, ...]
+    ) -> Iterator[tuple[Id, ...]]:
+        """Go through the ids of all existing things that a path with wildcards stands for, parents first."""
+        if kind == "sorted_row_ids" or len(ids) == len(path):
+            yield ids
+        elif path[len(ids)] is not None:
+            yield from self._existing(kind, path, (*ids, path[len(ids)] or ""))
+        elif not kind.startswith("invalid_"):
+            for thing_id in self._ids_below(kind, ids):
+                yield from self._existing(kind, path, (*ids, thing_id))
 
     def _ids_below(self, kind: Kind, ids: tuple[Id, ...]) -> list[Id]:
         if kind in ("value", "has_value"):
@@ -259,10 +264,10 @@ class ListenerControl(SchemaSetting):
         if kind.startswith("invalid_"):
             return ([],)
         if kind == "cell":
-            cell = self.get_cell(*ids, default=MISSING)
+            cell = self.get_cell(ids[0], ids[1], ids[2], MISSING)
             return cell, cell, self._get_cell_change
         if kind == "value":
-            value = self.get_value(*ids, default=MISSING)
+            value = self.get_value(ids[0], MISSING)
             return value, value, self._get_value_change
         if kind == "row_count":
             return (self.get_row_count(*ids),)

@@ -139,12 +139,11 @@ class Wildcards:
 
     def find_cell(self, table_id: Id, row_id: Id, cell_id: Id) -> list[Bucket]:
         """Do what `find` does for three ids, several times as fast."""
-        buckets = self.buckets
+        get = self.buckets.get
         found = []
         for by_table, by_row, by_cell in self.patterns:
-            bucket = buckets.get(
-                (table_id if by_table else None, row_id if by_row else None, cell_id if by_cell else None)
-            )
+            path = (table_id if by_table else None, row_id if by_row else None, cell_id if by_cell else None)
+            bucket = get(path)
             if bucket is not None:
                 found.append(bucket)
         return found
@@ -164,7 +163,7 @@ class PhaseListeners:
     Start-transaction and will-finish listeners count as mutators, did-finish listeners as normal ones.
     """
 
-    __slots__ = (*KINDS, "hears_content", "hears_ids", "hears_tables", "hears_values")
+    __slots__ = (*KINDS, "hears_anything", "hears_content", "hears_ids", "hears_tables", "hears_values")
 
     cell: Wildcards
     cell_ids: Wildcards
@@ -221,19 +220,26 @@ class PhaseListeners:
         self.hears_values = bool(
             self.has_values or self.values or self.value_ids or self.has_value or self.value
         )
+        self.hears_anything = bool(
+            self.hears_tables or self.hears_values or self.invalid_cell or self.invalid_value
+        )
 
 
 class ListenerRegistry:
     """All listeners of a store."""
 
-    __slots__ = ("_by_id", "_dead", "_pool", "mutators", "normal")
+    __slots__ = ("_by_id", "_dead", "_pool", "has_dead", "has_writers", "mutators", "normal")
 
     def __init__(self) -> None:
         self.mutators = PhaseListeners()
         self.normal = PhaseListeners()
+        self.has_writers = False
+        """Whether anybody may write before a transaction ends."""
         self._by_id: dict[Id, Listener] = {}
         self._pool = IdPool()
         self._dead: list[Listener] = []
+        self.has_dead = False
+        """Whether `sweep` has anything to do."""
 
     def __bool__(self) -> bool:
         return bool(self._by_id)
@@ -244,7 +250,7 @@ class ListenerRegistry:
         self._by_id[listener.id] = listener
         phase = self._phase_of(listener)
         phase.of(kind).add(listener)
-        phase.refresh()
+        self._refresh(phase)
         return listener
 
     def get(self, listener_id: Id) -> Listener | None:
@@ -266,15 +272,16 @@ class ListenerRegistry:
         phase = self._phase_of(listener)
         if phase.of(listener.kind).discard(listener, dispatching):
             self._dead.append(listener)
-        phase.refresh()
+            self.has_dead = True
+        self._refresh(phase)
         return listener
 
     def sweep(self) -> None:
         """Take out what was removed while listeners were being called."""
-        if self._dead:
-            for listener in self._dead:
-                self._phase_of(listener).of(listener.kind).discard(listener, False)
-            self._dead.clear()
+        for listener in self._dead:
+            self._phase_of(listener).of(listener.kind).discard(listener, False)
+        self._dead.clear()
+        self.has_dead = False
 
     def stats(self) -> dict[str, int]:
         """Count the listeners of each kind, the three kinds of transaction listeners together."""
@@ -282,6 +289,13 @@ class ListenerRegistry:
         for listener in self._by_id.values():
             counts["transaction" if listener.kind.endswith("_transaction") else listener.kind] += 1
         return counts
+
+    def _refresh(self, phase: PhaseListeners) -> None:
+        phase.refresh()
+        mutators = self.mutators
+        self.has_writers = mutators.hears_anything or bool(
+            mutators.start_transaction or mutators.will_finish_transaction
+        )
 
     def _phase_of(self, listener: Listener) -> PhaseListeners:
         return self.mutators if listener.mutator else self.normal

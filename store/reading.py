@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, TypeAlias, TypedDict, TypeVar, overload
 
-from replicell.store.cells import RICH_PREFIX, Cell, EncodedCell, decode_cell
+from replicell.store.cells import Cell, EncodedCell, decode_cell
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
@@ -236,12 +236,9 @@ class Reading(StoreState):
         try:
             cell = self._tables[table_id][row_id][cell_id]  # type: ignore[index]  # others are not found
         except (KeyError, TypeError):
-            cell = self._find_row(table_id, row_id).get(to_id(cell_id), MISSING)  # type: ignore[assignment]
-            if cell is MISSING:
-                return default
-        if cell.__class__ is str and cell[:1] == RICH_PREFIX:  # type: ignore[index]  # a str, by its class
-            return decode_cell(cell)
-        return cell
+            found = self._find_row(table_id, row_id).get(to_id(cell_id), MISSING)
+            return default if found is MISSING else decode_cell(found)
+        return decode_cell(cell) if cell.__class__ is str else cell
 
     def has_tables(self) -> bool:
         """Tell whether there are any tables. Mirrors TinyBase's ``hasTables``.

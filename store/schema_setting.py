@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Self
 
-from replicell.store.cells import decode_cell
+from replicell.store.cells import decode_cell, is_rich
 from replicell.store.errors import SchemaDataLossError, SchemaError, SchemaLoss
 from replicell.store.ids import Id
 from replicell.store.json_forms import JsonForms
@@ -151,23 +152,26 @@ class SchemaSetting(JsonForms):
 
     def _install_tables_rules(self, rules: dict[Id, TableRules]) -> None:
         self._replace_tables_rules(rules)
+        for table_id, table_rules in rules.items():
+            if any(is_rich(default) for default in table_rules.defaults.values()):
+                self._rich_tables.add(table_id)
         if self._tables:
-            tables = self.get_encoded_tables()
+            tables = self.get_tables()
             self._remove_tables()
             self._leniently(lambda: self._write_tables(self._accept_tables(tables)))
 
     def _install_values_rules(self, rules: TableRules) -> None:
-        values = self.get_encoded_values()
+        values = self.get_values()
         self._replace_values_rules(None)
         self._delete_values()
         self._replace_values_rules(rules)
         self._leniently(lambda: self._write_values(self._accept_values(values)))
 
-    def _leniently(self, rewrite: object) -> None:
+    def _leniently(self, rewrite: Callable[[], None]) -> None:
         """Rewrite what is in the store, dropping what the new schema forbids."""
         strict, self._strict = self._strict, False
         try:
-            self._accepting_encoded(rewrite)  # type: ignore[arg-type]
+            rewrite()
         finally:
             self._strict = strict
 

@@ -194,9 +194,8 @@ def _compile_entry(entry: object, where: str, problems: list[str]) -> CellRule |
     if not isinstance(entry, Mapping) or not entry:
         problems.append(f"the schema of {where} must be a mapping with a 'type' or an 'enum'")
         return None
-    for name in entry:
-        if name not in _PROPERTIES:
-            problems.append(f"the schema of {where} has an unknown property {name!r}")
+    unknown = [name for name in entry if name not in _PROPERTIES]
+    problems.extend(f"the schema of {where} has an unknown property {name!r}" for name in unknown)
     listed, enum_listed = entry.get("type", MISSING), entry.get("enum", MISSING)
     types, enum = _types_of(listed), _enum_of(enum_listed)
     if (types is None) is (enum is None) or (listed is not MISSING and enum_listed is not MISSING):
@@ -206,7 +205,9 @@ def _compile_entry(entry: object, where: str, problems: list[str]) -> CellRule |
         )
         return None
     allow_null = bool(entry.get("allowNull", entry.get("allow_null", False)))
-    given = {_SPELLINGS.get(name, name): _copy_of(it) for name, it in entry.items() if name in _PROPERTIES}
+    given = {
+        _SPELLINGS.get(str(name), str(name)): _copy_of(entry[name]) for name in entry if name in _PROPERTIES
+    }
     rule = CellRule(types or frozenset(), enum, MISSING, allow_null, entry.get("required") is True, given)
     if "default" in given:
         default = given["default"]
@@ -223,10 +224,9 @@ def _compile_entry(entry: object, where: str, problems: list[str]) -> CellRule |
 def _types_of(listed: object) -> frozenset[str] | None:
     if isinstance(listed, str):
         return frozenset((listed,)) if listed in _TYPES else None
-    if isinstance(listed, (list, tuple)) and listed:
-        if all(isinstance(item, str) and item in _TYPES for item in listed):
-            return frozenset(listed)
-    return None
+    if not isinstance(listed, (list, tuple)) or not listed:
+        return None
+    return frozenset(listed) if all(isinstance(item, str) and item in _TYPES for item in listed) else None
 
 
 def _enum_of(listed: object) -> tuple[EncodedCell, ...] | None:

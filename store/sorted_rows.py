@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
-from operator import neg
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple, TypeAlias
 
 from replicell.store.cells import RICH_PREFIX, EncodedCell, decode_cell
@@ -47,7 +47,7 @@ def default_sort_key(cell: EncodedCell | MissingType) -> tuple[int, Any]:
     >>> sorted([3, None, "b", 2.5, "a", True], key=default_sort_key)
     [None, True, 2.5, 3, 'a', 'b']
     """
-    if cell is MISSING or cell is None:
+    if cell is None or cell is MISSING:
         return (0, 0)
     if isinstance(cell, str):
         if cell[:1] == RICH_PREFIX:
@@ -120,7 +120,11 @@ class SortedRowsSpec(NamedTuple):
                 return lambda row_id, row: default_sort_key(row_id)
             return lambda row_id, row: default_sort_key(row.get(cell_id, MISSING))
         compare = sorter
-        wrap = cmp_to_key((lambda one, other: neg(compare(one, other))) if self.descending else compare)
+        # cmp_to_key looks only at the sign, so any number will do, whatever its type hints say.
+        signed: Callable[[Any, Any], Any] = compare
+        if self.descending:
+            signed = lambda one, other: -compare(one, other)  # noqa: E731  # a function either way
+        wrap = cmp_to_key(signed)
         if cell_id is None:
             return lambda row_id, row: wrap(row_id)
         return lambda row_id, row: wrap(_decoded(row.get(cell_id, MISSING)))
@@ -245,21 +249,23 @@ class SortedRows:
     A place is a number that grows with each row that comes, so it stands for the order of insertion.
     """
 
-    __slots__ = ("_next_place", "_places", "_tables", "_views")
+    __slots__ = ("_next_place", "_places", "_tables", "views")
 
     def __init__(self, tables: Mapping[Id, EncodedTable]) -> None:
         self._tables = tables
-        self._views: dict[Id, dict[tuple[Id | None, Sorter | None, bool], SortedView]] = {}
+        self.views: dict[Id, dict[tuple[Id | None, Sorter | None, bool], SortedView]] = {}
         self._places: dict[Id, dict[Id, int]] = {}
         self._next_place = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._views)
+    def open_view(self, spec: SortedRowsSpec, touched: Iterable[Id] = ()) -> SortedView:
+        """Return the view in the order asked for, to be closed when it is no longer needed.
 
-    def open_view(self, spec: SortedRowsSpec) -> SortedView:
-        """Return the view in the order asked for, to be closed when it is no longer needed."""
+        Args:
+            spec: The order.
+            touched: The rows of its table that the open transaction has touched.
+        """
         table_id = spec.table_id
-        views = self._views.setdefault(table_id, {})
+        views = self.views.setdefault(table_id, {})
         if table_id not in self._places:
             self._places[table_id] = {}
             for row_id in self._tables.get(table_id, ()):
@@ -268,19 +274,18 @@ class SortedRows:
         if view is None:
             view = views[_view_key(spec)] = SortedView(spec.key_function())
         view._users += 1
-        if view.stale:
-            self.follow_view(table_id, view, ())
+        self.follow_view(table_id, view, touched)
         return view
 
     def close_view(self, spec: SortedRowsSpec) -> None:
         """Give up a view once; when everybody has, it is dropped."""
-        views = self._views[spec.table_id]
+        views = self.views[spec.table_id]
         view = views[_view_key(spec)]
         view._users -= 1
         if view._users == 0:
             del views[_view_key(spec)]
             if not views:
-                del self._views[spec.table_id], self._places[spec.table_id]
+                del self.views[spec.table_id], self._places[spec.table_id]
 
     def row_came(self, table_id: Id, row_id: Id) -> None:
         """Note that a row was put at the end of its table."""
@@ -306,7 +311,7 @@ class SortedRows:
 
     def follow(self, touched: Mapping[Id, Iterable[Id]]) -> None:
         """Bring all views up to date, given the rows touched in each table."""
-        for table_id, views in self._views.items():
+        for table_id, views in self.views.items():
             row_ids = touched.get(table_id)
             if row_ids:
                 for view in views.values():
@@ -318,14 +323,14 @@ class SortedRows:
 
 
 def same_order(one: tuple[list[Id], ...], other: tuple[list[Id], ...]) -> bool:
-    """Tell whether two snapshots of a view list the same row ids."""
-    if one == other:
-        return True
-    return [len(bucket) for bucket in one] != [len(bucket) for bucket in other] and _flat(one) == _flat(other)
-
-
-def _flat(snapshot: tuple[list[Id], ...]) -> list[Id]:
-    return [row_id for bucket in snapshot for row_id in bucket]
+    """Tell whether two snapshots of a view list the same row ids, looking no further than the first difference."""
+    alike = 0
+    for bucket, other_bucket in zip(one, other, strict=False):
+        if bucket is not other_bucket:
+            break
+        alike += 1
+    rest = zip_longest(chain.from_iterable(one[alike:]), chain.from_iterable(other[alike:]))
+    return all(row_id == other_id for row_id, other_id in rest)
 
 
 def _last(bucket: list[tuple[Any, int]]) -> tuple[Any, int]:

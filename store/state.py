@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING
 
 from replicell.store.changes import EncodedRow, EncodedTable, TransactionRecord
 from replicell.store.errors import WrongThreadError
 from replicell.store.ids import Id, IdPool
 from replicell.store.listeners import ListenerRegistry
 from replicell.store.missing import MISSING, MissingType
+from replicell.store.observers import Observers
 from replicell.store.schemas import TableRules
 from replicell.store.sorted_rows import SortedRows
 from replicell.store.threads import Submissions
-
-if TYPE_CHECKING:
-    from replicell.store.observers import Observers
 
 __all__ = ["StoreState"]
 
@@ -38,28 +35,32 @@ class StoreState:
         "_old_tables_rules",
         "_old_values_rules",
         "_owner",
-        "_plain",
         "_pools",
-        "_quiet",
         "_record",
         "_rich_tables",
         "_rollback_requested",
         "_sorted",
         "_strict",
         "_submissions",
+        "_swift",
+        "_swift_outside",
         "_tables",
         "_tables_rules",
+        "_unobserved",
         "_values",
         "_values_rules",
     )
 
     def __init__(self, *, strict: bool = False) -> None:
+        self._prepare(strict)
+
+    def _prepare(self, strict: bool) -> None:
         self._tables: dict[Id, EncodedTable] = {}
         self._values: EncodedRow = {}
         self._cell_counts: dict[Id, dict[Id, int]] = {}
         """How many rows of each table use each cell id, in the order of first use."""
         self._rich_tables: set[Id] = set()
-        """The tables that ever held an object or array since they came to be."""
+        """The tables that ever were to hold an object or array; all others copy without decoding."""
         self._pools: dict[Id, IdPool] = {}
         """Where add_row gets its ids, for the tables that needed it."""
 
@@ -83,20 +84,21 @@ class StoreState:
 
         self._owner = get_ident()
         self._submissions = Submissions()
-        self._plain = True
-        """Whether a write outside a transaction needs no bookkeeping: no schema, and nobody listens."""
-        self._quiet = True
+        self._unobserved = True
+        """Whether nobody could notice a transaction: no schema, and nobody listens."""
+        self._swift_outside = True
+        """Whether replacing one cell by another concerns nobody but listeners to content."""
+        self._swift = True
         """Whether that is so and no transaction is open."""
 
     def _settle(self) -> None:
-        """Work out anew whether writes need bookkeeping."""
-        self._plain = (
-            not self._listeners
-            and self._observers is None
-            and self._tables_rules is None
-            and self._values_rules is None
+        """Work out anew which short cuts writes may take."""
+        unruled = self._tables_rules is None and self._values_rules is None and self._observers is None
+        self._unobserved = unruled and not self._listeners
+        self._swift_outside = (
+            unruled and not self._sorted.views and not self._listeners.mutators.start_transaction.patterns
         )
-        self._quiet = self._plain and self._depth == 0
+        self._swift = self._swift_outside and self._depth == 0
 
     def _check_thread(self) -> None:
         if self._owner != get_ident():

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import get_ident
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from replicell.store.cells import Cell
+from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listening import Listening
-from replicell.store.threads import Scheduler, Submissions
+from replicell.store.observers import Observation, Observers
+from replicell.store.reading import Row, Table
+from replicell.store.threads import Scheduler
+
+if TYPE_CHECKING:
+    from reactivex import Observable
 
 __all__ = ["Store", "create_store"]
 
@@ -46,6 +53,47 @@ class Store(Listening):
         False
         """
         return False
+
+    # --- observing ----------------------------------------------------------------------------------------
+
+    def observe_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike) -> Observable[Cell]:
+        """Return a reactivex Observable of a cell: its content now, then each new one.
+
+        New content comes when its transaction is over, so subscribers may write. Equal consecutive items are
+        left out; an absent cell is None.
+
+        >>> store = Store().set_cell("pets", "fido", "age", 3)
+        >>> with store.observe_cell("pets", "fido", "age").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 4)
+        3
+        4
+        """
+        table_id, row_id, cell_id = to_id(table_id), to_id(row_id), to_id(cell_id)
+        return self._observe((table_id, row_id, cell_id), lambda: self.get_cell(table_id, row_id, cell_id))
+
+    def observe_row(self, table_id: IdLike, row_id: IdLike) -> Observable[Row]:
+        """Return a reactivex Observable of a row, as `observe_cell` does; an absent row is empty.
+
+        >>> store = Store().set_cell("pets", "fido", "age", 3)
+        >>> with store.observe_row("pets", "fido").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"age": 4, "sold": True})
+        {'age': 3}
+        {'age': 4, 'sold': True}
+        """
+        table_id, row_id = to_id(table_id), to_id(row_id)
+        return self._observe((table_id, row_id), lambda: self.get_row(table_id, row_id))
+
+    def observe_table(self, table_id: IdLike) -> Observable[Table]:
+        """Return a reactivex Observable of a table, as `observe_cell` does; an absent table is empty.
+
+        >>> store = Store()
+        >>> with store.observe_table("pets").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        {}
+        {'fido': {'age': 3}}
+        """
+        table_id = to_id(table_id)
+        return self._observe((table_id,), lambda: self.get_table(table_id))
 
     # --- threads ------------------------------------------------------------------------------------------
 
@@ -97,6 +145,82 @@ class Store(Listening):
         """
         self._owner = get_ident()
         return self
+
+    # --- copying ------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        """Return a store of its own with the same content and schemas, and without listeners.
+
+        >>> store = Store().set_value("open", True)
+        >>> copy.copy(store).set_value("open", False).get_values(), store.get_values()
+        ({'open': False}, {'open': True})
+        """
+        twin = self.__class__.__new__(self.__class__)
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Do what `copy.copy` does, which is deep already."""
+        twin = memo[id(self)] = self.__copy__()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: content and schemas, no listeners."""
+        self._check_thread()
+        return {
+            "tables": self.get_encoded_tables(),
+            "values": self.get_encoded_values(),
+            "cell_counts": {table_id: counts.copy() for table_id, counts in self._cell_counts.items()},
+            "rich_tables": self._rich_tables.copy(),
+            "tables_rules": self._tables_rules,
+            "values_rules": self._values_rules,
+            "strict": self._strict,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the store of a pickle, owned by the calling thread."""
+        self._prepare(strict=state["strict"])
+        self._tables.update(state["tables"])
+        self._values.update(state["values"])
+        self._cell_counts.update(state["cell_counts"])
+        self._rich_tables.update(state["rich_tables"])
+        self._tables_rules = state["tables_rules"]
+        self._values_rules = state["values_rules"]
+        self._settle()
+
+    def __repr__(self) -> str:
+        """Say what is in the store.
+
+        >>> Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}}).set_value("open", True)
+        <Store: 1 table, 2 rows, 1 value>
+        """
+        rows = sum(map(len, self._tables.values()))
+        counts = ((len(self._tables), "table"), (rows, "row"), (len(self._values), "value"))
+        described = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+        return f"<{type(self).__name__}: {described}>"
+
+    # ------------------------------------------------------------------------------------------------------
+
+    def _observe(self, path: tuple[Id, ...], read: Callable[[], _T]) -> Observable[_T]:
+        # Imported here, so that a store without observables does without reactivex.
+        from replicell.store.observables import observe
+
+        return observe(self, path, read)
+
+    def _add_observation(self, observation: Observation) -> None:
+        self._check_thread()
+        if self._observers is None:
+            self._observers = Observers(self._tables)
+            self._settle()
+        self._observers.add(observation)
+
+    def _remove_observation(self, observation: Observation) -> None:
+        self._check_thread()
+        if self._observers is not None:
+            self._observers.remove(observation)
+            if not self._observers and self._depth == 0:
+                self._observers = None
+                self._settle()
 
 
 def create_store(*, strict: bool = False) -> Store:

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
+from replicell.store.cells import EncodedCell
 from replicell.store.changes import Changes, TransactionLog
 from replicell.store.dispatch import Dispatching
 from replicell.store.errors import InvalidWriteError, WriteForbiddenError
+from replicell.store.ids import Id
 from replicell.store.missing import MISSING
 
-__all__ = ["TransactionScope", "Transactions"]
+__all__ = ["TransactionScope", "Transactions", "raise_all"]
+
+Update: TypeAlias = tuple[Id, Id, Id, EncodedCell, EncodedCell]
+"""A cell that was replaced: its ids, what it is now, and what it was."""
 
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="Transactions")
@@ -165,7 +170,7 @@ class Transactions(Dispatching):
             return False
         self._depth = depth + 1
         if depth == 0:
-            self._quiet = False
+            self._swift = False
             starting = self._listeners.mutators.start_transaction
             if starting.patterns:
                 try:
@@ -192,7 +197,15 @@ class Transactions(Dispatching):
             self._rollback_requested = True
             self._finish(None)
 
-    def _finish(self, do_rollback: Callable[[Transactions], object] | None) -> None:
+    def _finish(
+        self, do_rollback: Callable[[Transactions], object] | None, update: Update | None = None
+    ) -> None:
+        """End the outermost transaction.
+
+        Args:
+            do_rollback: Whether to undo it, asked after mutators.
+            update: If all it did so far was to replace one cell: what `_call_update` wants to know.
+        """
         mutators, normal = self._listeners.mutators, self._listeners.normal
         errors: list[BaseException] = []
         committed = told_at_end = False
@@ -202,18 +215,28 @@ class Transactions(Dispatching):
                 if self._rollback_requested:
                     self._rollback()
                 else:
-                    self._call_phase(mutators)
+                    if mutators.hears_anything:
+                        if update is None:
+                            self._call_phase(mutators)
+                        else:
+                            self._call_update(mutators, *update)
+                            update = None
                     if do_rollback is not None and do_rollback(self):
                         self._rollback()
                     told_at_end = True
                     if mutators.will_finish_transaction.patterns:
+                        update = None
                         self._call_every(mutators.will_finish_transaction, errors)
                     if errors:
                         self._rollback()
                     else:
                         self._depth = -1
                         committed = True
-                        self._call_phase(normal)
+                        if normal.hears_anything:
+                            if update is None:
+                                self._call_phase(normal)
+                            else:
+                                self._call_update(normal, *update)
             except BaseException as error:
                 errors.append(error)
                 if not committed:
@@ -228,11 +251,38 @@ class Transactions(Dispatching):
         finally:
             self._reset()
         if self._observers is not None:
-            self._observers.emit()
-        if len(errors) == 1:
-            raise errors[0]
+            try:
+                self._observers.emit()
+            except Exception as error:
+                errors.append(error)
+                description = description or "a transaction"
         if errors:
-            raise BaseExceptionGroup(f"several listeners failed in {description}", errors)
+            raise_all(errors, description)
+
+    def _finish_update(
+        self, table_id: Id, row_id: Id, cell_id: Id, new: EncodedCell, old: EncodedCell
+    ) -> None:
+        """End the outermost transaction, which has replaced one cell, while nobody may write before its end."""
+        normal = self._listeners.normal
+        self._depth = -1
+        try:
+            if normal.did_finish_transaction.patterns:
+                errors: list[BaseException] = []
+                try:
+                    self._call_update(normal, table_id, row_id, cell_id, new, old)
+                except Exception as error:
+                    errors.append(error)
+                self._call_every(normal.did_finish_transaction, errors)
+                if errors:
+                    raise_all(errors, str(self._record))
+            else:
+                self._call_update(normal, table_id, row_id, cell_id, new, old)
+        finally:
+            self._record.cells.clear()
+            if self._listeners.has_dead:
+                self._listeners.sweep()
+            self._depth = 0
+            self._swift = self._swift_outside
 
     def _rollback(self) -> None:
         if self._old_tables_rules is not MISSING:
@@ -252,7 +302,7 @@ class Transactions(Dispatching):
                 self._put_value(value_id, old)
             elif value_id in self._values:
                 self._remove_value(value_id)
-        if self._sorted:
+        if self._sorted.views:
             self._sorted.follow(record.cells)
         record.clear_changes()
 
@@ -262,8 +312,16 @@ class Transactions(Dispatching):
         if self._old_tables_rules is not MISSING or self._old_values_rules is not MISSING:
             self._old_tables_rules = self._old_values_rules = MISSING
             self._settle()
-        if self._sorted:
+        if self._sorted.views:
             self._sorted.follow(self._record.cells)
         self._record.clear()
-        self._listeners.sweep()
-        self._quiet = self._plain
+        if self._listeners.has_dead:
+            self._listeners.sweep()
+        self._swift = self._swift_outside
+
+
+def raise_all(errors: list[BaseException], transaction: str) -> NoReturn:
+    """Raise the errors of a transaction's listeners: the only one as it is, several as a group."""
+    if len(errors) == 1:
+        raise errors[0]
+    raise BaseExceptionGroup(f"several listeners failed in {transaction}", errors)

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from math import isfinite
 from sys import intern
 
-from replicell.store.cells import RESERVED, RICH_PREFIX, EncodedCell, encode_cell, encoded_rich_cell
+from replicell.store.cells import RESERVED, RICH_PREFIX, EncodedCell, encode_cell, encoded_rich_cell, is_rich
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.errors import InvalidCellError, InvalidValueError
 from replicell.store.ids import Id, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.schemas import CellRule, TableRules
-from replicell.store.transactions import Transactions
+from replicell.store.short_cuts import ShortCuts
 
 __all__ = ["Validation", "plain_row"]
 
@@ -36,7 +36,7 @@ def plain_row(row: object) -> EncodedRow | None:
         return None
     plain: EncodedRow = {}
     try:
-        for cell_id, cell in row.items():  # type: ignore[attr-defined]  # a dict, by its class
+        for cell_id, cell in row.items():
             kind = cell.__class__
             if kind is str:
                 if not cell < RESERVED:
@@ -52,7 +52,7 @@ def plain_row(row: object) -> EncodedRow | None:
     return plain
 
 
-class Validation(Transactions):
+class Validation(ShortCuts):
     """Accepts or refuses what is offered for writing."""
 
     __slots__ = ()
@@ -64,6 +64,8 @@ class Validation(Transactions):
             accepted = self._accept_anything(cell)
             if accepted is MISSING:
                 self._refuse_cell(table_id, row_id, cell_id, cell, _NOT_A_CELL)
+            elif is_rich(accepted):
+                self._rich_tables.add(table_id)
             return accepted
         table_rules = self._tables_rules.get(table_id)
         rule = None if table_rules is None else table_rules.cells.get(cell_id)
@@ -74,6 +76,8 @@ class Validation(Transactions):
         if accepted is MISSING:
             self._refuse_cell(table_id, row_id, cell_id, cell, _broken_rule(rule, cell))
             return rule.default
+        if is_rich(accepted):
+            self._rich_tables.add(table_id)
         return accepted
 
     def _accept_row(

@@ -7,11 +7,12 @@ Where nobody could notice the transaction, the hottest methods take a short cut 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from sys import intern
 from threading import get_ident
 from typing import Any, Self, TypeAlias
 
-from replicell.store.cells import Cell, CellLike, EncodedCell
+from replicell.store.cells import RESERVED, Cell, CellLike, EncodedCell
 from replicell.store.changes import Changes, EncodedRow, EncodedTable, RowChanges
 from replicell.store.ids import Id, IdLike, IdPool, to_id
 from replicell.store.missing import MISSING, MissingType
@@ -78,7 +79,9 @@ class Writing(Validation):
         ...     ({"pets": {"fido": {"tags": '\\ufffd["good"]'}}}, {}, 1)).get_cell("pets", "fido", "tags")
         ['good']
         """
-        return self._accepting_encoded(lambda: self.apply_changes(changes))
+        return self._write(
+            lambda: self._accepting_encoded(lambda: self._write_changes(changes[0], changes[1]))
+        )
 
     # --- tables -------------------------------------------------------------------------------------------
 
@@ -111,15 +114,27 @@ class Writing(Validation):
             table_id = to_id(table_id)
         if row_id.__class__ is not str:
             row_id = to_id(row_id)
-        if self._begin():
-            try:
-                accepted = self._accept_row(table_id, row_id, row)  # type: ignore[arg-type]  # now strings
-                if accepted is not None:
-                    self._write_row(table_id, row_id, accepted)  # type: ignore[arg-type]  # now strings
-            except BaseException as error:
-                self._abandon(error)
-                raise
-            self._end()
+        if self._swift and self._unobserved and row_id not in self._tables.get(table_id, ()):
+            plain = plain_row(row)
+            if plain:
+                self._insert_row_unobserved(table_id, row_id, plain)
+                return self
+        depth = self._depth
+        if depth > 0:
+            self._depth = depth + 1
+        elif not self._begin():
+            return self
+        try:
+            accepted = self._accept_row(table_id, row_id, row)
+            if accepted is not None:
+                self._write_row(table_id, row_id, accepted)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        if depth > 0:
+            self._depth = depth
+        else:
+            self._finish(None)
         return self
 
     def add_row(self, table_id: IdLike, row: RowLike, reuse_row_ids: bool = True) -> Id | MissingType:
@@ -189,16 +204,61 @@ class Writing(Validation):
             row_id = to_id(row_id)
         if cell_id.__class__ is not str:
             cell_id = to_id(cell_id)
-        if self._begin():
-            try:
-                given = cell(self.get_cell(table_id, row_id, cell_id, MISSING)) if callable(cell) else cell
-                accepted = self._accept_cell(table_id, row_id, cell_id, given)  # type: ignore[arg-type]
-                if accepted is not MISSING:
-                    self._put_cell_with_defaults(table_id, row_id, cell_id, accepted)  # type: ignore[arg-type]
-            except BaseException as error:
-                self._abandon(error)
-                raise
-            self._end()
+        if self._swift:
+            plain: Any = cell
+            kind = plain.__class__
+            if (
+                (kind is str and plain < RESERVED)
+                or kind is int
+                or kind is bool
+                or plain is None
+                or (kind is float and isfinite(plain))
+            ):
+                table = self._tables.get(table_id)
+                row = None if table is None else table.get(row_id)
+                if row is not None and cell_id in row:
+                    old = row[cell_id]
+                    changed = old != plain or (old.__class__ is bool) is not (kind is bool)
+                    if changed:
+                        row[cell_id] = plain
+                    if not self._unobserved:
+                        self._swift = False
+                        self._depth = 1
+                        if changed:
+                            self._record.cells[table_id] = {row_id: {cell_id: old}}
+                            if self._listeners.has_writers:
+                                self._finish(None, (table_id, row_id, cell_id, plain, old))
+                            else:
+                                self._finish_update(table_id, row_id, cell_id, plain, old)
+                        else:
+                            self._finish(None)
+                    return self
+                if self._unobserved:
+                    if row is None:
+                        self._insert_row_unobserved(table_id, row_id, {intern(cell_id): plain})
+                    else:
+                        cell_id = intern(cell_id)
+                        row[cell_id] = plain
+                        counts = self._cell_counts[table_id]
+                        counts[cell_id] = counts.get(cell_id, 0) + 1
+                    return self
+        depth = self._depth
+        if depth > 0:
+            self._depth = depth + 1
+        elif not self._begin():
+            return self
+        try:
+            given = cell(self.get_cell(table_id, row_id, cell_id, MISSING)) if callable(cell) else cell
+            accepted = self._accept_cell(table_id, row_id, cell_id, given)
+            if accepted is not MISSING:
+                self._put_cell_with_defaults(table_id, row_id, cell_id, accepted)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        if depth > 0:
+            self._depth = depth
+        else:
+            self._finish(None)
         return self
 
     def del_tables(self) -> Self:
@@ -225,6 +285,10 @@ class Writing(Validation):
         {}
         """
         table_id, row_id = to_id(table_id), to_id(row_id)
+        if self._swift and self._unobserved:
+            self._check_thread()
+            self._remove_row_unobserved(table_id, row_id)
+            return self
         return self._write(lambda: self._delete_row(table_id, row_id))
 
     def del_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike, force_del: bool = False) -> Self:
@@ -305,28 +369,35 @@ class Writing(Validation):
             self._end()
         return self
 
-    def _accepting_encoded(self, write: Callable[[], object]) -> Self:
+    def _accepting_encoded(self, write: Callable[[], object]) -> None:
         before, self._accepts_encoded = self._accepts_encoded, True
         try:
             write()
         finally:
             self._accepts_encoded = before
-        return self
 
     def _write_content(self, content: object) -> None:
-        if isinstance(content, (list, tuple)):
-            tables, values = (*content[:2], MISSING, MISSING)[:2]
-            self._replace_tables(tables)
-            self._replace_values(values)
+        if not isinstance(content, (list, tuple)):
+            return
+        # Both halves are looked at before either is written, so that a strict store refuses both or none.
+        tables, values = (*content[:2], MISSING, MISSING)[:2]
+        accepted_tables = None if _is_empty(tables) else self._accept_tables(tables)
+        accepted_values = None if _is_empty(values) else self._accept_values(values)
+        if _is_empty(tables):
+            self._remove_tables()
+        self._write_tables(accepted_tables)
+        if _is_empty(values):
+            self._delete_values()
+        self._write_values(accepted_values)
 
     def _replace_tables(self, tables: object) -> None:
-        if isinstance(tables, Mapping) and not tables:
+        if _is_empty(tables):
             self._remove_tables()
         else:
             self._write_tables(self._accept_tables(tables))
 
     def _replace_values(self, values: object) -> None:
-        if isinstance(values, Mapping) and not values:
+        if _is_empty(values):
             self._delete_values()
         else:
             self._write_values(self._accept_values(values))
@@ -340,6 +411,9 @@ class Writing(Validation):
 
     def _write_table(self, table_id: Id, table: EncodedTable | None) -> None:
         if table is None:
+            return
+        if self._unobserved and self._depth == 1 and table_id not in self._tables and not self._record.cells:
+            self._insert_table_unobserved(table_id, table)
             return
         for row_id, row in table.items():
             self._write_row(table_id, row_id, row)
@@ -485,3 +559,7 @@ class Writing(Validation):
         for value_id, value in values.items():
             if value is not MISSING:
                 self._accept_value(to_id(value_id), value)
+
+
+def _is_empty(half: object) -> bool:
+    return isinstance(half, Mapping) and not half
