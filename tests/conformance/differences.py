@@ -132,6 +132,13 @@ PATCHES = (
         "(skipMiddleware ? (row) => row : addDefaultsToRow)({[cellId]: validCell}, tableId, rowId),",
     ),
     Patch(
+        "a rollback brings back the absence of a value",
+        "TinyBase resets a value with a default to that default, even where there was none before.",
+        "const defaultValue = mapGet(valuesDefaulted, valueId);\n    if (!isUndefined(defaultValue)) {",
+        "const defaultValue = mapGet(valuesDefaulted, valueId);\n"
+        "    if (!isUndefined(defaultValue) && !skipMiddleware) {",
+    ),
+    Patch(
         "InvalidCell mutators are told of what was invalid before them",
         "TinyBase hands them a list that grows with what they try themselves.",
         "mutator ? mapClone3(invalidCells) : invalidCells,",
