@@ -57,7 +57,8 @@ class Story:
         return [
             ("Both add todos", self.both_add),
             ("Ben ticks one off", self.one_toggles),
-            ("Both go offline and edit the same list", self.edit_apart),
+            ("Both go offline and edit the same todos", self.edit_apart),
+            ("Both go offline again, and Ben deletes everything", self.delete_everything),
             ("The server is killed in the middle of a stream of edits", self.kill_server),
             (f"Anna loads {self.dataset_name} while Ben is away", self.load_data),
         ]
@@ -76,28 +77,38 @@ class Story:
         self.stage.say("It was Anna's todo; she has the tick as well.")
 
     async def edit_apart(self) -> None:
-        for person in (self.anna, self.ben):
-            await person.do("pause")
+        await self.go_offline()
         self.stage.say(
-            "Both are paused. Anna renames a2, ticks b1 off and deletes b2; Ben renames a2 as well, edits b2,"
+            "Anna renames a2, ticks b1 off and deletes b2. Ben renames a2 too, and b2, and ticks b3 off."
         )
-        self.stage.say("and then deletes his whole list and writes one new todo, c1.")
         await self.anna.do("edit", row_id="a2", text="Call grandmother on Sunday")
         await self.anna.do("toggle", row_id="b1")
         await self.anna.do("delete", row_id="b2")
-        await self.anna.do("add", row_id="a4", text="Water the plants (Anna)")
         await self.ben.do("edit", row_id="a2", text="Call grandmother tonight")
         await self.ben.do("edit", row_id="b2", text="Call grandmother, then mother")
+        await self.ben.do("toggle", row_id="b3")
         self.stage.show()
+        await self.go_online()
+        self.stage.say(
+            "Online again: one name for a2 on both sides, both ticks, and no b2, although Ben edited it."
+        )
+
+    async def delete_everything(self) -> None:
+        await self.go_offline()
+        await self.anna.do("edit", row_id="a1", text="Buy oat milk")
+        await self.anna.do("add", row_id="a4", text="Water the plants (Anna)")
         await self.ben.do("delete_all")
         await self.ben.do("add", row_id="c1", text="Start afresh (Ben)")
         self.stage.show()
-        for person in (self.anna, self.ben):
-            await person.do("resume")
+        await self.go_online()
+        self.stage.say("What Ben deleted is gone on both sides; a4, which he had never seen, has stayed.")
+
+    async def go_offline(self) -> None:
+        await asyncio.gather(self.anna.do("pause"), self.ben.do("pause"))
+
+    async def go_online(self) -> None:
+        await asyncio.gather(self.anna.do("resume"), self.ben.do("resume"))
         await self.settle()
-        self.stage.say(
-            "Online again. What Ben deleted is gone on both sides, what he never saw (a4) has stayed."
-        )
 
     async def kill_server(self) -> None:
         await self.anna.tell("stream", prefix="s", count=STREAMED)

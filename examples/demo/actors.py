@@ -80,15 +80,8 @@ class ServerActor(Actor):
 
     async def start(self) -> None:
         """Start it, the second time on the port it had, and wait until it listens."""
-        self.arguments = (
-            "-m",
-            "replicell",
-            "server",
-            "--port",
-            str(self.port),
-            "--data-dir",
-            str(self.data_dir),
-        )
+        options = ("--port", str(self.port), "--data-dir", str(self.data_dir), "--log-level", "warning")
+        self.arguments = ("-m", "replicell", "server", *options)
         await super().start()
         line = ""
         while "listening on" not in line:

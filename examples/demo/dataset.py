@@ -40,12 +40,12 @@ def read_csv(path: Path) -> Rows:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
+            names = reader.fieldnames or []
             lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"{path} cannot be read as CSV: {error}; give a UTF-8 file with a header line"
         ) from error
-    names = reader.fieldnames or []
     if not lines or not names:
         raise DatasetError(f"{path} holds no rows; give a CSV file with a header line and at least one row")
     if len({name.lower() for name in names}) != len(names) or "" in names:

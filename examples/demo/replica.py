@@ -38,7 +38,9 @@ class Replica:
             self.telling = asyncio.get_running_loop().call_later(0.05, self.tell_state)
 
     def tell_state(self) -> None:
-        self.telling = None
+        if self.telling is not None:
+            self.telling.cancel()
+            self.telling = None
         data = self.store.get_table("data")
         sample = {row_id: data[row_id] for row_id in list(data)[-3:]}
         self.tell(
@@ -128,6 +130,7 @@ async def run(database_path: str, url: str) -> None:
                 commands = await read_commands()
                 while line := await commands.readline():
                     answer = await replica.obey(json.loads(line))
+                    replica.tell_state()
                     replica.tell("answer", value=answer)
 
 

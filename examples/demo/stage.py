@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +53,7 @@ class Stage:
         self.refresh()
 
     def say(self, text: str) -> None:
-        self.console.print(f"   {text}")
+        self.console.print(Padding(text, (0, 0, 0, 3)))
         self.refresh()
 
     def show(self) -> None:
