@@ -47,16 +47,19 @@ class Replica:
         await self.to_entry()
         for text in new:
             await type_in(self.pilot, text)
-        await self.press("escape")
 
     async def to_entry(self) -> None:
-        await self.press("escape", "a")
+        await self.do("a")
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
+    async def do(self, *keys: str) -> None:
+        """Press keys that are meant for the list."""
+        await self.press("escape", *keys)
+
     async def select(self, text: str) -> None:
-        await self.press("home")
+        await self.do("home")
         for _ in range(self.texts.index(text)):
             await self.press("down")
         assert self.selected == text

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from replicell.persisters import CrSqliteDatabase
@@ -44,18 +45,18 @@ async def test_what_one_does_the_other_sees(tmp_path: Path, room: str) -> None:
         await anna.becomes("Buy milk", "Bake bread", "Call grandmother")
 
         await ben.select("Buy milk")
-        await ben.press("space")
+        await ben.do("space")
         await anna.becomes("Bake bread", "Call grandmother", ("Buy milk", True))
 
         await anna.select("Bake bread")
-        await anna.press("e", *"!!", "enter")
+        await anna.do("e", *"!!", "enter")
         await ben.becomes("Bake bread!!", "Call grandmother", ("Buy milk", True))
 
         await ben.select("Call grandmother")
-        await ben.press("d")
+        await ben.do("d")
         await anna.becomes("Bake bread!!", ("Buy milk", True))
 
-        await anna.press("D", "y")
+        await anna.do("D", "y")
         await ben.becomes()
         assert "Nothing to do" in lines(ben.app)[2]
 
@@ -67,16 +68,16 @@ async def test_the_cursor_stays_on_its_todo_while_others_come_and_go(tmp_path: P
         await ben.select("two")
 
         await anna.select("one")
-        await anna.press("d")
+        await anna.do("d")
         await ben.becomes("two", "three")
         await until(ben.pilot, lambda: ben.cursor_line == "▌ ○ two")
 
         await anna.select("two")
-        await anna.press("space")
+        await anna.do("space")
         await ben.becomes("three", ("two", True))
         await until(ben.pilot, lambda: ben.cursor_line == "▌ ✔ two")
 
-        await anna.press("d")
+        await anna.do("d")
         await ben.becomes("three")
         await until(ben.pilot, lambda: ben.cursor_line == "▌ ○ three")
 
@@ -86,23 +87,23 @@ async def test_two_who_edit_apart_agree_when_they_are_back(tmp_path: Path, room:
         await anna.add("one", "two", "three")
         await ben.becomes("one", "two", "three")
         for replica in (anna, ben):
-            await replica.press("s")
+            await replica.do("s")
             await replica.is_connected_as("paused")
 
         await anna.select("one")
-        await anna.press("e", *" (anna)", "enter")
+        await anna.do("e", *" (anna)", "enter")
         await anna.select("two")
-        await anna.press("space")
+        await anna.do("space")
         await anna.add("of anna")
         await ben.select("one")
-        await ben.press("space")
+        await ben.do("space")
         await ben.select("three")
-        await ben.press("d")
+        await ben.do("d")
         await ben.add("of ben")
         assert ben.todos == [("two", False), ("of ben", False), ("one", True)]
 
         for replica in (anna, ben):
-            await replica.press("s")
+            await replica.do("s")
         for replica in (anna, ben):
             await replica.becomes("of anna", "of ben", ("one (anna)", True), ("two", True))
             await replica.is_connected_as("synced")
@@ -115,12 +116,12 @@ async def test_what_was_added_before_the_others_delete_all_and_unknown_to_them_s
     async with anna_and_ben(tmp_path, room) as (anna, ben):
         await anna.add("one", "two")
         await ben.becomes("one", "two")
-        await anna.press("s")
+        await anna.do("s")
         await anna.is_connected_as("paused")
         await anna.add("unseen")
-        await ben.press("D", "y")
+        await ben.do("D", "y")
         await ben.becomes()
-        await anna.press("s")
+        await anna.do("s")
         for replica in (anna, ben):
             await replica.becomes("unseen")
 
@@ -158,7 +159,7 @@ async def test_a_list_without_a_server_is_there_after_a_restart(tmp_path: Path) 
     async with running(tmp_path / "a.db") as anna:
         await anna.add("one", "two")
         await anna.select("one")
-        await anna.press("space")
+        await anna.do("space")
         await anna.becomes("two", ("one", True))
         assert anna.connection.endswith("local only")
     async with running(tmp_path / "a.db") as anna:
@@ -181,7 +182,7 @@ async def test_two_programs_on_one_file_follow_each_other(tmp_path: Path) -> Non
     async with running(tmp_path / "a.db") as one, running(tmp_path / "a.db") as other:
         await one.add("from one")
         await other.becomes("from one")
-        await other.press("space")
+        await other.do("space")
         await one.becomes(("from one", True))
 
 
@@ -189,13 +190,17 @@ async def test_columns_that_another_program_added_are_left_alone(tmp_path: Path)
     async with running(tmp_path / "a.db") as anna:
         await anna.add("one")
     async with CrSqliteDatabase(tmp_path / "a.db") as database:
-        await database.execute("SELECT crsql_begin_alter('todo')")
-        await database.execute("ALTER TABLE todo ADD COLUMN priority")
-        await database.execute("SELECT crsql_commit_alter('todo')")
-        await database.execute("UPDATE todo SET priority = 7")
+        await database.run(add_priority)
     async with running(tmp_path / "a.db") as anna:
         await anna.becomes("one")
-        await anna.press("space")
+        await anna.do("space")
         await anna.becomes(("one", True))
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         assert connection.execute("SELECT text, priority FROM todo").fetchall() == [("one", 7)]
+
+
+def add_priority(connection: apsw.Connection) -> None:
+    connection.execute("SELECT crsql_begin_alter('todo')").fetchall()
+    connection.execute("ALTER TABLE todo ADD COLUMN priority")
+    connection.execute("SELECT crsql_commit_alter('todo')").fetchall()
+    connection.execute("UPDATE todo SET priority = 7")

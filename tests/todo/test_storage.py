@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import apsw
+
 from replicell.persisters import CrSqliteDatabase, create_crsqlite_persister
 from replicell.todo.model import create_todo_store
 from replicell.todo.session import CONFIG
@@ -35,7 +37,8 @@ async def test_a_save_that_fails_is_a_problem_until_one_goes_well(tmp_path: Path
         store.set_row("todo", "1", {"text": "before", "created": 1})
         await persister.flush()
         assert storage.problem == ""
-        with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
+        # Not by Python's own sqlite3: two copies of SQLite in one process do not see each other's locks.
+        with closing(apsw.Connection(str(path))) as somebody:
             somebody.execute("BEGIN IMMEDIATE")
             store.set_row("todo", "2", {"text": "meanwhile", "created": 2})
             await until(storage, lambda: "lock" in storage.problem)

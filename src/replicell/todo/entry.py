@@ -80,8 +80,9 @@ class EntryLine(Horizontal):
 
     def keep_all(self) -> None:
         """Take everything typed to the list, also what waits while another todo is edited."""
-        self.keep()
-        self.keep()
+        if self._line.is_mounted:
+            self.keep()
+            self.keep()
 
     def action_enter(self) -> None:
         was_edit = self._edited is not None

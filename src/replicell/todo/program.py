@@ -62,7 +62,7 @@ async def show(database: Path, server: str | None, token: str | None, name: str,
     with Ending() as ending:
         async with open_session(database, server, token=token) as session:
             app = TodoApp(session, name, is_dark=is_dark)
-            ending.on_wish(app.end)
+            ending.on_wish(lambda: app.call_later(app.end))
             if not ending.is_wished:
                 await app.run_async()
             return app.return_code or 0
