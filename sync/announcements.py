@@ -66,8 +66,8 @@ def _adopt(
         return f"there is no table {table.name!r} here, and the schema is strict"
     elif len(table.key) != 1 or table.key_types != ["TEXT"]:
         return (
-            f"table {table.name!r} has the key {_key(zip(table.key, table.key_types, strict=False))}; only one"
-            " with one TEXT key column is created by itself: create this one on every side"
+            f"table {table.name!r} has the key {_key(zip(table.key, table.key_types, strict=False))};"
+            " only one with one TEXT key column is created by itself: create this one on every side"
         )
     try:
         create_table(conn, TableSchema(table.name, tuple(table.key), tuple(table.columns)))

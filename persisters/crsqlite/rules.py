@@ -145,7 +145,7 @@ def _check_key(pk: bytes, table: CatalogTable) -> None:
         ) from error
     if len(values) != len(table.key):
         raise InvalidChangeError(
-            f"the key {_shown(pk)} has {len(values)} columns, that of table {table.name!r} has {len(table.key)}"
+            f"the key {_shown(pk)} has {len(values)} columns, table {table.name!r} wants {len(table.key)}"
         )
     for value, (column, affinity) in zip(values, table.key.items(), strict=True):
         if type(value) not in _KEY_TYPES[affinity] or not _keeps_type(value, affinity):
