@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,7 +18,7 @@ PROGRAM = re.compile(
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 
 
-def programs() -> list[pytest.param]:
+def programs() -> list[ParameterSet]:
     return [
         pytest.param(match[1], match[2], id=f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}")
         for page in PAGES

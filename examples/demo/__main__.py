@@ -43,11 +43,12 @@ class Story:
         )
         self.stage.replicas = [self.anna, self.ben]
         try:
-            for number, (title, chapter) in enumerate(self.chapters(), start=1):
+            chapters = self.chapters()
+            for number, (title, chapter) in enumerate(chapters, start=1):
                 self.stage.chapter(number, title)
                 await chapter()
                 self.stage.show()
-            self.stage.chapter(number + 1, "Is everything the same everywhere?")
+            self.stage.chapter(len(chapters) + 1, "Is everything the same everywhere?")
             return await self.compare_all()
         finally:
             await asyncio.gather(self.anna.stop(), self.ben.stop())

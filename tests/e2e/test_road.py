@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +190,12 @@ async def test_nothing_is_lost_when_the_server_is_killed_while_both_write(
         def arrived() -> int:
             return sum(row_id.startswith("a") for row_id in ben.store.get_row_ids("todo"))
 
+        def is_beyond(count: int) -> bool:
+            return arrived() > count
+
         writing = asyncio.gather(write(anna, "a"), write(ben, "b"))
         for _ in range(3):
-            goal = arrived() + 10
-            await until(ben.store, lambda goal=goal: arrived() > goal)
+            await until(ben.store, partial(is_beyond, arrived() + 10))
             assert await server.stop(signal.SIGKILL) == -signal.SIGKILL
             await server.start()
         enough.set()
