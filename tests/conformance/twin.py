@@ -30,7 +30,7 @@ from tests.conformance.values import (
     ScriptError,
     decode,
     encode,
-    in_javascript_order,
+    json_in_javascript_order,
 )
 
 __all__ = ["Script", "Trace", "run_script"]
@@ -129,7 +129,11 @@ class Twin:
         result = function(*arguments)
         if method == "getListenerStats":
             return {camel_case(kind): count for kind, count in result.items()}
-        return in_javascript_order(result) if method.endswith("Json") and isinstance(result, str) else result
+        return (
+            json_in_javascript_order(result)
+            if method.endswith("Json") and isinstance(result, str)
+            else result
+        )
 
     def argument(self, arg: Any) -> Any:
         return decode(arg, self.log)

@@ -16,7 +16,15 @@ from typing import Any
 
 from replicell.store import MISSING, Store
 
-__all__ = ["EMPTY_CONTENT", "UNDEFINED", "Instance", "ScriptError", "decode", "encode", "in_javascript_order"]
+__all__ = [
+    "EMPTY_CONTENT",
+    "UNDEFINED",
+    "Instance",
+    "ScriptError",
+    "decode",
+    "encode",
+    "json_in_javascript_order",
+]
 
 UNDEFINED: dict[str, str] = {"$": "undefined"}
 EMPTY_CONTENT: list[list[Any]] = [[], []]
@@ -82,23 +90,31 @@ def encode_float(number: float) -> Any:
 
 
 def in_javascript_order(thing: Any) -> Any:
-    """Put the keys of all objects in a value or a JSON text into the order in which JavaScript lists them."""
-    if isinstance(thing, str):
-        parsed = json.loads(thing)
-        ordered = in_javascript_order(parsed)
-        same = json.dumps(ordered) == json.dumps(parsed)
-        return thing if same else json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+    """Put the keys of all objects in a value into the order in which JavaScript lists them."""
     if isinstance(thing, list):
-        return [child if isinstance(child, str) else in_javascript_order(child) for child in thing]
+        return [in_javascript_order(child) for child in thing]
     if not isinstance(thing, dict):
         return thing
     indices = sorted((key for key in thing if is_array_index(key)), key=int)
     names = [key for key in thing if not is_array_index(key)]
-    children = {key: thing[key] for key in (*indices, *names)}
-    return {
-        key: child if isinstance(child, str) else in_javascript_order(child)
-        for key, child in children.items()
-    }
+    return {key: in_javascript_order(thing[key]) for key in (*indices, *names)}
+
+
+class Digits(str):
+    """A number as it stands in a JSON text."""
+
+
+def json_in_javascript_order(text: str) -> str:
+    """Do the same for a JSON text, and leave all else in it as it is."""
+    return written(in_javascript_order(json.loads(text, parse_float=Digits, parse_int=Digits)))
+
+
+def written(thing: Any) -> str:
+    if isinstance(thing, dict):
+        return "{" + ",".join(f"{written(key)}:{written(child)}" for key, child in thing.items()) + "}"
+    if isinstance(thing, list):
+        return "[" + ",".join(map(written, thing)) + "]"
+    return thing if isinstance(thing, Digits) else json.dumps(thing, ensure_ascii=False)
 
 
 def is_array_index(key: str) -> bool:
