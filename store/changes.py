@@ -86,8 +86,8 @@ class TransactionLog(NamedTuple):
 class SharedCells(dict[Id, Any]):
     """The old cells, or the id changes, of rows that came; one object for all rows with the same cells.
 
-    A transaction that adds many rows would otherwise hold two more dicts for each. Whoever wants to change one
-    puts a plain copy in its place first.
+    A transaction that adds many rows would otherwise hold two more dicts for each. Whoever wants to change
+    one puts a plain copy in its place first.
     """
 
     __slots__ = ()

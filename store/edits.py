@@ -1,7 +1,8 @@
 """The few ways in which content changes inside a transaction; all else is built from them.
 
-Each keeps four things together: the content, the count of cell ids in use, the record of the open transaction
-and, where somebody listens to sorted row ids, the order of rows. What they store is encoded and valid already.
+Each keeps four things together: the content, the count of cell ids in use, the record of the open
+transaction and, where somebody listens to sorted row ids, the order of rows. What they store is encoded and
+valid already.
 """
 
 from __future__ import annotations

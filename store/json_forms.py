@@ -73,7 +73,7 @@ class JsonForms(Writing):
         tables = _parsed(text)
         if tables is MISSING:
             return self
-        return self._write(lambda: self._accepting_encoded(lambda: self._replace_tables(tables)))
+        return self._accepting_encoded(lambda: self._write(lambda: self._replace_tables(tables)))
 
     def set_values_json(self, text: str) -> Self:
         """Replace the values by those of a JSON text, if it is one. Mirrors TinyBase's ``setValuesJson``.
@@ -84,7 +84,7 @@ class JsonForms(Writing):
         values = _parsed(text)
         if values is MISSING:
             return self
-        return self._write(lambda: self._accepting_encoded(lambda: self._replace_values(values)))
+        return self._accepting_encoded(lambda: self._write(lambda: self._replace_values(values)))
 
     def get_schema_json(self) -> str:
         """Return both schemas as ``[tables_schema, values_schema]``. Mirrors TinyBase's ``getSchemaJson``.

@@ -191,10 +191,10 @@ class ListenerControl(SchemaSetting):
     def call_listener(self, listener_id: Id) -> Self:
         """Call one listener now, outside any transaction. Mirrors TinyBase's ``callListener``.
 
-        A wildcard is called once for each thing there is; an exact id even if there is no such thing. Cell and
-        value listeners get the present content as new and as old, the functions they are given report no
-        changes, and invalid-cell and invalid-value listeners get an empty list. A sorted-row-ids listener is
-        called only if the order has changed since it was last told.
+        A wildcard is called once for each thing there is; an exact id even if there is no such thing. Cell
+        and value listeners get the present content as new and as old, the functions they are given report
+        no changes, and invalid-cell and invalid-value listeners get an empty list. A sorted-row-ids
+        listener is called only if the order has changed since it was last told.
 
         >>> store = Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}})
         >>> listener_id = store.add_row_listener("pets", None, lambda store, t, r, change: print(r))

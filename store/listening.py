@@ -1,8 +1,9 @@
 """Listening to tables, rows, cells and values.
 
-Every method takes the ids to listen to, None standing for any, then the callback, and returns the listener's id
-for `Store.del_listener`. Listeners hear of the net result of a transaction, at its end. With ``mutator=True`` the
-callback runs just before that and may write; others run when everything is settled and may only read.
+Every method takes the ids to listen to, None standing for any, then the callback, and returns the
+listener's id for `Store.del_listener`. Listeners hear of the net result of a transaction, at its end. With
+``mutator=True`` the callback runs just before that and may write; others run when everything is settled and
+may only read.
 """
 
 from __future__ import annotations
@@ -250,9 +251,10 @@ class Listening(ListenerControl):
         `GetCellChange`. Mirrors TinyBase's ``addCellListener``.
 
         >>> store = Store()
-        >>> _ = store.add_cell_listener("pets", None, "age", lambda store, t, r, c, new, old, change: print(r, new))
+        >>> _ = store.add_cell_listener(
+        ...     "pets", None, "age", lambda store, t, r, c, new, old, change: print(r, new, old))
         >>> _ = store.set_cell("pets", "fido", "age", 3)
-        fido 3
+        fido 3 MISSING
         """
         return self._add("cell", (table_id, row_id, cell_id), listener, mutator)
 

@@ -1,7 +1,8 @@
 """Following single cells, rows and tables from one transaction to the next.
 
-Observers differ from listeners in when they are told: after the transaction, when the store may be written to
-again, with the content as the transaction left it. Observables (`replicell.store.observables`) are built on them.
+Observers differ from listeners in when they are told: after the transaction, when the store may be written
+to again, with the content as the transaction left it. Observables (`replicell.store.observables`) are built
+on them.
 """
 
 from __future__ import annotations

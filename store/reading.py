@@ -96,7 +96,7 @@ class Reading(StoreState):
     def get_table_ids(self) -> list[Id]:
         """Return the ids of all tables, in the order they came. Mirrors TinyBase's ``getTableIds``.
 
-        >>> Store().set_tables({"pets": {"fido": {"sold": True}}, "species": {"dog": {"legs": 4}}}).get_table_ids()
+        >>> Store().set_cell("pets", "fido", "age", 3).set_cell("species", "dog", "legs", 4).get_table_ids()
         ['pets', 'species']
         """
         self._check_thread()
@@ -117,7 +117,8 @@ class Reading(StoreState):
 
         Mirrors TinyBase's ``getTableCellIds``.
 
-        >>> Store().set_table("pets", {"fido": {"age": 3}, "felix": {"sold": True}}).get_table_cell_ids("pets")
+        >>> store = Store().set_table("pets", {"fido": {"age": 3}, "felix": {"sold": True}})
+        >>> store.get_table_cell_ids("pets")
         ['age', 'sold']
         """
         self._check_thread()
@@ -362,7 +363,8 @@ class Reading(StoreState):
 
         Mirrors TinyBase's ``forEachTableCell``.
 
-        >>> Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}}).for_each_table_cell("pets", print)
+        >>> store = Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}})
+        >>> store.for_each_table_cell("pets", print)
         age 2
         """
         self._check_thread()

@@ -103,7 +103,8 @@ class SchemaSetting(JsonForms):
             values_schema: As for `set_values_schema`; None leaves the present one.
             discard: As for both.
 
-        >>> Store().set_schema({"pets": {"age": {"type": "number"}}}, {"open": {"type": "boolean"}}).has_values_schema()
+        >>> store = Store().set_schema({"pets": {"age": {"type": "number"}}}, {"open": {"type": "boolean"}})
+        >>> store.has_values_schema()
         True
         """
 
@@ -117,7 +118,8 @@ class SchemaSetting(JsonForms):
     def del_tables_schema(self) -> Self:
         """Allow any tables and cells again; data stays. Mirrors TinyBase's ``delTablesSchema``.
 
-        >>> Store().set_tables_schema({"pets": {"age": {"type": "number"}}}).del_tables_schema().has_tables_schema()
+        >>> store = Store().set_tables_schema({"pets": {"age": {"type": "number"}}})
+        >>> store.del_tables_schema().has_tables_schema()
         False
         """
         return self._write(lambda: self._replace_tables_rules(None))

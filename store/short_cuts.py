@@ -1,8 +1,8 @@
 """Short cuts for the commonest writes, where part of a transaction's work would be for nobody.
 
-They change nothing that can be noticed: content, cell ids in use, id pools, and what listeners are told and when
-are the same as by the long way. A store takes them only outside transactions and while it is unobserved: without
-a schema or a listener of any kind.
+They change nothing that can be noticed: content, cell ids in use, id pools, and what listeners are told and
+when are the same as by the long way. A store takes them only outside transactions and while it is
+unobserved: without a schema or a listener of any kind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Row ids in the order of a cell, and keeping that order as rows change without sorting anew.
 
-A `SortedView` holds the order of one table by one cell in buckets of a few hundred rows, so that moving a row
-costs a search and the copying of one bucket, and a window of rows is found without looking at the others. Views
-are shared by all listeners that want the same order, and exist only while somebody listens.
+A `SortedView` holds the order of one table by one cell in buckets of a few hundred rows, so that moving a
+row costs a search and the copying of one bucket, and a window of rows is found without looking at the
+others. Views are shared by all listeners that want the same order, and exist only while somebody listens.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def default_sort_key(cell: EncodedCell | MissingType) -> tuple[int, Any]:
     """Return what the default order compares: numbers, with absent, None and False as 0, then strings.
 
     Strings compare by UTF-16 units as in JavaScript, which differs from Python only where characters beyond
-    U+FFFF meet those from U+E000; objects and arrays come last, by their JSON text. TinyBase gives mixed types
-    no consistent order, so a total one stands here.
+    U+FFFF meet those from U+E000; objects and arrays come last, by their JSON text. TinyBase gives mixed
+    types no consistent order, so a total one stands here.
 
     >>> sorted([3, None, "b", 2.5, "a", True], key=default_sort_key)
     [None, True, 2.5, 3, 'a', 'b']
     """
-    if cell is None or cell is MISSING:
+    if cell is None or isinstance(cell, MissingType):
         return (0, 0)
     if isinstance(cell, str):
         if cell[:1] == RICH_PREFIX:
@@ -323,7 +323,7 @@ class SortedRows:
 
 
 def same_order(one: tuple[list[Id], ...], other: tuple[list[Id], ...]) -> bool:
-    """Tell whether two snapshots of a view list the same row ids, looking no further than the first difference."""
+    """Tell whether two snapshots of a view list the same row ids, up to the first difference."""
     alike = 0
     for bucket, other_bucket in zip(one, other, strict=False):
         if bucket is not other_bucket:

@@ -103,7 +103,7 @@ class StoreState:
     def _check_thread(self) -> None:
         if self._owner != get_ident():
             raise WrongThreadError(
-                f"this store belongs to thread {self._owner} but was used from thread {get_ident()}. Hand the "
-                "work over with store.submit(fn), or call store.move_to_current_thread() once, when the "
+                f"this store belongs to thread {self._owner} but was used from thread {get_ident()}. Hand "
+                "the work over with store.submit(fn), or call store.move_to_current_thread() once, when the "
                 "other thread no longer uses it."
             )

@@ -27,9 +27,9 @@ class Store(Listening):
     """Tables of rows of cells, plus keyed values, that tell listeners what changes.
 
     It mirrors TinyBase's ``Store`` with its methods in snake_case: content that is invalid is dropped and
-    reported to invalid-cell and invalid-value listeners, writers return the store, and everything that happens
-    between the beginning and the end of a transaction is told as one net change. A store belongs to the thread
-    that created it; `submit` hands it work from others.
+    reported to invalid-cell and invalid-value listeners, writers return the store, and everything that
+    happens between the beginning and the end of a transaction is told as one net change. A store belongs to
+    the thread that created it; `submit` hands it work from others.
 
     Args:
         strict: Raise an `InvalidWriteError` (or another `StoreError`) where something invalid would be
@@ -100,7 +100,8 @@ class Store(Listening):
     def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Hand a call over to the thread that owns this store; the one method any thread may call.
 
-        The owner does the work when it calls `pump`, or when the scheduler it gave to `set_scheduler` runs it.
+        The owner does the work when it calls `pump`, or when the scheduler it gave to `set_scheduler` runs
+        it.
 
         Returns:
             A future for the result of the call; do not wait for it in the owning thread.

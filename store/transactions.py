@@ -1,8 +1,9 @@
 """Transactions: beginning, committing, rolling back, and the order of events at the end.
 
-The outermost finish runs, in this order: mutator listeners; the caller's `do_rollback`; will-finish listeners;
-the commit, from where on writes are refused; normal listeners; did-finish listeners. Whatever fails before the
-commit undoes the transaction; what fails after it leaves the data as committed and reaches the caller.
+The outermost finish runs, in this order: mutator listeners; the caller's `do_rollback`; will-finish
+listeners; the commit, from where on writes are refused; normal listeners; did-finish listeners. Whatever
+fails before the commit undoes the transaction; what fails after it leaves the data as committed and reaches
+the caller.
 """
 
 from __future__ import annotations
@@ -72,10 +73,10 @@ class Transactions(Dispatching):
     ) -> Any:
         """Make several writes one: listeners hear of the net result, once, at the end.
 
-        Used with ``with``, or given a function, whose result it returns. Transactions nest; only the outermost
-        does anything at its end. An exception undoes everything since the outermost began, even if somebody
-        in between catches it. Inside listeners that may only read, the function is not run and `MISSING` is
-        returned. Mirrors TinyBase's ``transaction``.
+        Used with ``with``, or given a function, whose result it returns. Transactions nest; only the
+        outermost does anything at its end. An exception undoes everything since the outermost began, even
+        if somebody in between catches it. Inside listeners that may only read, the function is not run and
+        `MISSING` is returned. Mirrors TinyBase's ``transaction``.
 
         Args:
             actions: What to run. Without it, the result is a context manager.
@@ -164,8 +165,8 @@ class Transactions(Dispatching):
         if depth < 0:
             if self._strict:
                 raise WriteForbiddenError(
-                    "a normal or did-finish listener wrote to the store, which it may only read. Write from "
-                    "a listener added with mutator=True, from a will-finish listener, or after the transaction."
+                    "a normal or did-finish listener wrote to the store, which it may only read. Write from a "
+                    "listener added with mutator=True, from a will-finish listener, or after the transaction."
                 )
             return False
         self._depth = depth + 1
@@ -262,7 +263,7 @@ class Transactions(Dispatching):
     def _finish_update(
         self, table_id: Id, row_id: Id, cell_id: Id, new: EncodedCell, old: EncodedCell
     ) -> None:
-        """End the outermost transaction, which has replaced one cell, while nobody may write before its end."""
+        """End a transaction that has replaced one cell, when nobody may write before its end."""
         normal = self._listeners.normal
         self._depth = -1
         try:

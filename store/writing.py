@@ -79,14 +79,14 @@ class Writing(Validation):
         ...     ({"pets": {"fido": {"tags": '\\ufffd["good"]'}}}, {}, 1)).get_cell("pets", "fido", "tags")
         ['good']
         """
-        return self._write(
-            lambda: self._accepting_encoded(lambda: self._write_changes(changes[0], changes[1]))
-        )
+        return self._accepting_encoded(lambda: self.apply_changes(changes))
 
     # --- tables -------------------------------------------------------------------------------------------
 
     def set_tables(self, tables: TablesLike) -> Self:
-        """Replace all tables. An empty mapping is invalid; use `del_tables`. Mirrors TinyBase's ``setTables``.
+        """Replace all tables. An empty mapping is invalid; use `del_tables`.
+
+        Mirrors TinyBase's ``setTables``.
 
         >>> Store().set_tables({"pets": {"fido": {"sold": True}}}).get_table_ids()
         ['pets']
@@ -302,7 +302,8 @@ class Writing(Validation):
             cell_id: The cell.
             force_del: Whether to delete the whole row if the cell has a default.
 
-        >>> Store().set_row("pets", "fido", {"species": "dog", "age": 3}).del_cell("pets", "fido", "age").get_tables()
+        >>> store = Store().set_row("pets", "fido", {"species": "dog", "age": 3})
+        >>> store.del_cell("pets", "fido", "age").get_tables()
         {'pets': {'fido': {'species': 'dog'}}}
         """
         table_id, row_id, cell_id = to_id(table_id), to_id(row_id), to_id(cell_id)
@@ -311,7 +312,9 @@ class Writing(Validation):
     # --- values -------------------------------------------------------------------------------------------
 
     def set_values(self, values: ValuesLike) -> Self:
-        """Replace all values. An empty mapping is invalid; use `del_values`. Mirrors TinyBase's ``setValues``.
+        """Replace all values. An empty mapping is invalid; use `del_values`.
+
+        Mirrors TinyBase's ``setValues``.
 
         >>> Store().set_values({"open": True, "employees": 3}).get_values()
         {'open': True, 'employees': 3}
@@ -331,7 +334,8 @@ class Writing(Validation):
 
         Args:
             value_id: The value's id.
-            value: What to store, or a function that is given the present value (or `MISSING`) and returns that.
+            value: What to store, or a function that is given the present value (or `MISSING`) and returns
+                that.
 
         >>> Store().set_value("open", True).set_value("open", lambda is_open: not is_open).get_values()
         {'open': False}
@@ -348,7 +352,9 @@ class Writing(Validation):
         return self._write(self._delete_values)
 
     def del_value(self, value_id: IdLike) -> Self:
-        """Delete a value, if it is there; with a default in the schema, it is set to it. Mirrors ``delValue``.
+        """Delete a value, if it is there; with a default in the schema, it is set to it.
+
+        Mirrors ``delValue``.
 
         >>> Store().set_values({"open": True, "employees": 3}).del_value("open").get_values()
         {'employees': 3}
@@ -369,12 +375,13 @@ class Writing(Validation):
             self._end()
         return self
 
-    def _accepting_encoded(self, write: Callable[[], object]) -> None:
+    def _accepting_encoded(self, write: Callable[[], object]) -> Self:
         before, self._accepts_encoded = self._accepts_encoded, True
         try:
             write()
         finally:
             self._accepts_encoded = before
+        return self
 
     def _write_content(self, content: object) -> None:
         if not isinstance(content, (list, tuple)):
@@ -498,10 +505,12 @@ class Writing(Validation):
             self._delete_value(value_id)
 
     def _delete_value(self, value_id: Id) -> None:
+        if value_id not in self._values:
+            return
         rules = self._values_rules
         if rules is not None and value_id in rules.defaults:
             self._put_value(value_id, rules.defaults[value_id])
-        elif value_id in self._values:
+        else:
             self._remove_value(value_id)
 
     def _free_row_id(self, table_id: Id, reuse: bool) -> Id:
@@ -528,7 +537,7 @@ class Writing(Validation):
             value_id = to_id(given_value_id)
             if value is not MISSING:
                 self._write_value(value_id, value)
-            elif value_id in self._values:
+            else:
                 self._delete_value(value_id)
 
     def _write_row_changes(self, table_id: Id, row_id: Id, row: RowChanges | MissingType) -> None:
