@@ -164,15 +164,14 @@ class ChangeTracker:
                     self._store.apply_encoded_changes([outcome.tables, outcome.values, 1])
                 except InvalidWriteError:
                     # A strict store has refused a cell, and with it everything.
-                    arrival.refused += self._apply_one_by_one(outcome)
+                    self._apply_one_by_one(outcome, arrival.refused)
             except BaseException:
                 self._arriving = None
                 raise
             problems += arrival.refused
         return problems
 
-    def _apply_one_by_one(self, outcome: Reconciliation) -> list[UnreadableCellError]:
-        refused = []
+    def _apply_one_by_one(self, outcome: Reconciliation, refused: list[UnreadableCellError]) -> None:
         store = self._store
         with store.transaction():
             for table_id, rows in outcome.tables.items():
@@ -190,7 +189,6 @@ class ChangeTracker:
                     store.apply_encoded_changes([{}, {value_id: value}, 1])
                 except InvalidWriteError:
                     refused.append(UnreadableCellError(None, None, value_id, _REFUSED))
-        return refused
 
     def _adopt(self, unsaved: UnsavedChanges) -> None:
         for table_id, rows in unsaved.tables.items():
@@ -277,18 +275,20 @@ class _Arrival:
     def note_refused(self, log: TransactionLog) -> None:
         for table_id, rows in log.invalid_cells.items():
             for row_id, cells in rows.items():
-                for cell_id in cells:
-                    self._refuse(table_id, row_id, cell_id)
-        for value_id in log.invalid_values:
-            if not isinstance(value_id, str) or value_id not in self._outcome.values:
-                continue
-            self.refused.append(UnreadableCellError(None, None, value_id, _REFUSED))
+                for cell_id, refused in cells.items():
+                    if self._has_loaded(table_id, row_id, cell_id, refused):
+                        self._refuse(table_id, row_id, cell_id)
+        for value_id, refused in log.invalid_values.items():
+            if value_id in self._outcome.values and any(value is not MISSING for value in refused):
+                self._refuse(None, None, value_id)
 
-    def _refuse(self, table_id: object, row_id: object, cell_id: object) -> None:
-        if isinstance(table_id, str) and isinstance(row_id, str) and isinstance(cell_id, str):
-            row = self._outcome.tables.get(table_id, {}).get(row_id, MISSING)
-            if row is not MISSING and cell_id in row:
-                self.refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
+    def _has_loaded(self, table_id: Any, row_id: Any, cell_id: Any, refused: list[Any]) -> bool:
+        # MISSING is what the schema missed in a row, not what was loaded.
+        row = self._outcome.tables.get(table_id, {}).get(row_id, MISSING)
+        return row is not MISSING and cell_id in row and any(cell is not MISSING for cell in refused)
+
+    def _refuse(self, table_id: Any, row_id: Any, cell_id: Any) -> None:
+        self.refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
 
 
 _REFUSED = "the store's schema refuses it; it stays as it is in the medium"

@@ -88,8 +88,14 @@ def _load_table(
     if schema is None:
         return LoadedTable({}, frozenset(), is_complete=True) if seen is None else None
     reading = _Reading(connection, table, schema, _booleans(table, facts), unreadable)
-    if seen is None or _needs_complete_load(connection, seen.schemas.get(table.name), schema):
+    if seen is None:
         return reading.all_rows()
+    before = seen.schemas.get(table.name)
+    if before is not None and _needs_complete_load(connection, before, schema):
+        loaded = reading.all_rows()
+        # Cells of a column that is gone were saved once, so they are gone as well.
+        loaded.cell_ids |= frozenset(_loaded_columns(before, table.cell_ids))
+        return loaded
     return reading.rows_since(seen.version)
 
 

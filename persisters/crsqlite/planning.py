@@ -127,19 +127,21 @@ class _TablePlanner:
         bindings: Bindings = [row_id]
         cells = cast("Mapping[Id, Any]", row.cells)
         for cell_id, cell in cells.items():
-            if cell_id not in known and (cell is MISSING or not self._can_have_column(row_id, cell_id)):
-                continue
             kind = cell.__class__
-            if kind is str:
+            if cell is MISSING:
+                if cell_id not in known:
+                    continue
+                cell = None
+            elif kind is str:
                 if not cell.isascii() and self._is_refused(row_id, cell_id, cell):
                     continue
             elif kind is int:
                 if self._is_refused(row_id, cell_id, cell):
                     continue
-            elif cell is MISSING:
-                cell = None
             elif kind is not float:
                 cell = encode_cell(cell)
+            if cell_id not in known and not self._can_have_column(row_id, cell_id):
+                continue
             columns.append(cell_id)
             bindings.append(cell)
         return tuple(columns), bindings
