@@ -70,11 +70,11 @@ def encode_cell(cell: object) -> EncodedCell | MissingType:
         text = str.__str__(cell)
         return text if text < RESERVED or not is_reserved(text) else MISSING
     if isinstance(cell, int):
-        return cell if cell.__class__ is int else int(cell)
+        return cell if type(cell) is int else int(cell)
     if isinstance(cell, float):
         if not isfinite(cell):
             return MISSING
-        return cell if cell.__class__ is float else float(cell)
+        return cell if type(cell) is float else float(cell)
     if isinstance(cell, (Mapping, list, tuple)):
         return _encode_rich(cell)
     return MISSING
@@ -87,7 +87,7 @@ def is_reserved(text: str) -> bool:
 
 def is_rich(encoded: EncodedCell) -> bool:
     """Tell whether an encoded cell is an object or array."""
-    return encoded.__class__ is str and encoded[:1] == RICH_PREFIX
+    return type(encoded) is str and encoded[:1] == RICH_PREFIX
 
 
 def encoded_rich_cell(text: str) -> str | MissingType:
@@ -101,7 +101,7 @@ def encoded_rich_cell(text: str) -> str | MissingType:
 
 def decode_cell(encoded: EncodedCell) -> Cell:
     """Return the cell that an encoded one stands for, objects and arrays as fresh copies."""
-    if encoded.__class__ is str and encoded[:1] == RICH_PREFIX:
+    if type(encoded) is str and encoded[:1] == RICH_PREFIX:
         decoded: Cell = json.loads(encoded[1:])
         return decoded
     return encoded
@@ -113,7 +113,7 @@ def is_same_cell(one: object, other: object) -> bool:
     >>> is_same_cell(1, 1.0), is_same_cell(1, True), is_same_cell(None, MISSING)
     (True, False, False)
     """
-    return one is other or (one == other and (one.__class__ is bool) is (other.__class__ is bool))
+    return one is other or (one == other and (type(one) is bool) is (type(other) is bool))
 
 
 def type_of_cell(encoded: EncodedCell) -> str:

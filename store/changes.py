@@ -159,7 +159,7 @@ class TransactionRecord:
         if cells is None:
             rows[row_id] = {cell_id: old}
         elif cell_id not in cells:
-            if cells.__class__ is SharedCells:
+            if type(cells) is SharedCells:
                 cells = rows[row_id] = dict(cells)
             cells[cell_id] = old
 
@@ -217,7 +217,7 @@ class TransactionRecord:
         if ids is None:
             rows[row_id] = {cell_id: change}
             return
-        if ids.__class__ is SharedCells:
+        if type(ids) is SharedCells:
             ids = rows[row_id] = dict(ids)
         note_id(ids, cell_id, change)
 

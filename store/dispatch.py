@@ -48,8 +48,9 @@ class Dispatching(Edits):
                     record.cell_ids,
                 )
         if record.invalid_values and phase.invalid_value:
-            for value_id, invalid in list(record.invalid_values.items()):
-                self._call(phase.invalid_value.find(value_id), value_id, list(invalid))
+            invalid_values = [(value_id, list(bad)) for value_id, bad in record.invalid_values.items()]
+            for value_id, invalid in invalid_values:
+                self._call(phase.invalid_value.find(value_id), value_id, invalid)
         if record.values and phase.hears_values:
             self._call_values(phase)
 
@@ -167,15 +168,15 @@ class Dispatching(Edits):
                 row_changed = False
                 for cell_id, old in olds.items():
                     new = row.get(cell_id, MISSING)
-                    if old is new or (old == new and (old.__class__ is bool) is (new.__class__ is bool)):
+                    if old is new or (old == new and (type(old) is bool) is (type(new) is bool)):
                         continue
                     row_changed = True
                     if not of_cells.patterns:
                         continue
                     found = of_cells.find_cell(table_id, row_id, cell_id)
                     if found:
-                        told_new: Any = decode_cell(new) if new.__class__ is str else new
-                        told_old: Any = decode_cell(old) if old.__class__ is str else old
+                        told_new: Any = decode_cell(new) if type(new) is str else new
+                        told_old: Any = decode_cell(old) if type(old) is str else old
                         self._call(found, table_id, row_id, cell_id, told_new, told_old, get_cell_change)
                 if row_changed:
                     table_changed = True
@@ -200,8 +201,8 @@ class Dispatching(Edits):
         """Do what `_call_phase` does, for a transaction that has replaced one cell by another."""
         of_cells = phase.cell
         if of_cells.patterns:
-            told_new: Any = decode_cell(new) if new.__class__ is str else new
-            told_old: Any = decode_cell(old) if old.__class__ is str else old
+            told_new: Any = decode_cell(new) if type(new) is str else new
+            told_old: Any = decode_cell(old) if type(old) is str else old
             get_cell_change = self._get_cell_change
             for bucket in of_cells.find_cell(table_id, row_id, cell_id):
                 # As in `_call`, but spelled out: this is what a store does most.

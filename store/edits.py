@@ -34,7 +34,7 @@ class Edits(Reading):
             cell_id = intern(cell_id)
             self._count_cell(table_id, cell_id)
             self._record.touch_cell_id(table_id, row_id, cell_id, 1)
-        elif old == new and (old.__class__ is bool) is (new.__class__ is bool):
+        elif old == new and (type(old) is bool) is (type(new) is bool):
             return
         # As TransactionRecord.touch_cell does it; here it is the hottest code of the store.
         rows = self._record.cells.get(table_id)
@@ -45,7 +45,7 @@ class Edits(Reading):
             if cells is None:
                 rows[row_id] = {cell_id: old}
             elif cell_id not in cells:
-                if cells.__class__ is SharedCells:
+                if type(cells) is SharedCells:
                     cells = rows[row_id] = dict(cells)
                 cells[cell_id] = old
         row[cell_id] = new
@@ -98,7 +98,7 @@ class Edits(Reading):
         old = self._values.get(value_id, MISSING)
         if old is MISSING:
             note_id(self._record.value_ids, value_id, 1)
-        elif old == new and (old.__class__ is bool) is (new.__class__ is bool):
+        elif old == new and (type(old) is bool) is (type(new) is bool):
             return
         self._record.values.setdefault(value_id, old)
         self._values[value_id] = new

@@ -204,9 +204,10 @@ class ListenerControl(SchemaSetting):
         """
         self._check_thread()
         listener = self._listeners.get(listener_id)
-        if listener is not None and listener.callback is not None:
+        callback = None if listener is None else listener.callback
+        if listener is not None and callback is not None:
             for ids in self._existing(listener.kind, listener.path, ()):
-                listener.callback(self, *ids, *self._present(listener.kind, ids))
+                callback(self, *ids, *self._present(listener.kind, ids))
         return self
 
     def get_listener_stats(self) -> dict[str, int]:

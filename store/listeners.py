@@ -60,7 +60,7 @@ class Listener:
         self, listener_id: Id, kind: Kind, path: Path, callback: Callable[..., Any], mutator: bool
     ) -> None:
         self.id = listener_id
-        self.kind = kind
+        self.kind: Kind = kind
         self.path = path
         self.callback: Callable[..., Any] | None = callback
         """What is called; None once the listener is removed."""

@@ -239,7 +239,7 @@ class Reading(StoreState):
         except (KeyError, TypeError):
             found = self._find_row(table_id, row_id).get(to_id(cell_id), MISSING)
             return default if found is MISSING else decode_cell(found)
-        return decode_cell(cell) if cell.__class__ is str else cell
+        return decode_cell(cell) if type(cell) is str else cell
 
     def has_tables(self) -> bool:
         """Tell whether there are any tables. Mirrors TinyBase's ``hasTables``.

@@ -47,7 +47,7 @@ def default_sort_key(cell: EncodedCell | MissingType) -> tuple[int, Any]:
     >>> sorted([3, None, "b", 2.5, "a", True], key=default_sort_key)
     [None, True, 2.5, 3, 'a', 'b']
     """
-    if cell is None or isinstance(cell, MissingType):
+    if isinstance(cell, MissingType) or cell is None:
         return (0, 0)
     if isinstance(cell, str):
         if cell[:1] == RICH_PREFIX:
@@ -78,7 +78,7 @@ class SortedRowsSpec(NamedTuple):
         cell_id: object = None,
         descending: object = False,
         offset: int | None = 0,
-        limit: int | None = None,
+        limit: int | MissingType | None = None,
         sorter: Sorter | None = None,
     ) -> SortedRowsSpec:
         """Take the arguments of `Store.get_sorted_row_ids`."""
@@ -87,7 +87,7 @@ class SortedRowsSpec(NamedTuple):
             None if cell_id is None or cell_id is MISSING else to_id(cell_id),
             bool(descending),
             int(offset or 0),
-            None if limit is None or limit is MISSING else int(limit),
+            None if limit is None or isinstance(limit, MissingType) else int(limit),
             sorter,
         )
 

@@ -165,8 +165,8 @@ class Transactions(Dispatching):
         if depth < 0:
             if self._strict:
                 raise WriteForbiddenError(
-                    "a normal or did-finish listener wrote to the store, which it may only read. Write from a "
-                    "listener added with mutator=True, from a will-finish listener, or after the transaction."
+                    "a normal or did-finish listener wrote to the store, which it may only read. Write from "
+                    "a listener added with mutator=True, from a will-finish listener, or afterwards."
                 )
             return False
         self._depth = depth + 1

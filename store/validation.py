@@ -32,12 +32,12 @@ def plain_row(row: object) -> EncodedRow | None:
 
     This is the fast lane of `Validation`: most rows are plain, and telling so costs less than the rules.
     """
-    if row.__class__ is not dict:
+    if type(row) is not dict:
         return None
     plain: EncodedRow = {}
     try:
         for cell_id, cell in row.items():
-            kind = cell.__class__
+            kind = type(cell)
             if kind is str:
                 if not cell < RESERVED:
                     return None
@@ -126,7 +126,7 @@ class Validation(ShortCuts):
             return None
         accepted: EncodedTable = {}
         for given_id, row in table.items():
-            row_id = given_id if given_id.__class__ is str else to_id(given_id)
+            row_id = given_id if type(given_id) is str else to_id(given_id)
             accepted_row = self._accept_row(table_id, row_id, row)
             if accepted_row is not None:
                 accepted[row_id] = accepted_row

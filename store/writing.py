@@ -110,9 +110,9 @@ class Writing(Validation):
         """
         if self._owner != get_ident():
             self._check_thread()
-        if table_id.__class__ is not str:
+        if type(table_id) is not str:
             table_id = to_id(table_id)
-        if row_id.__class__ is not str:
+        if type(row_id) is not str:
             row_id = to_id(row_id)
         if self._swift and self._unobserved and row_id not in self._tables.get(table_id, ()):
             plain = plain_row(row)
@@ -198,15 +198,15 @@ class Writing(Validation):
         """
         if self._owner != get_ident():
             self._check_thread()
-        if table_id.__class__ is not str:
+        if type(table_id) is not str:
             table_id = to_id(table_id)
-        if row_id.__class__ is not str:
+        if type(row_id) is not str:
             row_id = to_id(row_id)
-        if cell_id.__class__ is not str:
+        if type(cell_id) is not str:
             cell_id = to_id(cell_id)
         if self._swift:
             plain: Any = cell
-            kind = plain.__class__
+            kind = type(plain)
             if (
                 (kind is str and plain < RESERVED)
                 or kind is int
@@ -218,7 +218,7 @@ class Writing(Validation):
                 row = None if table is None else table.get(row_id)
                 if row is not None and cell_id in row:
                     old = row[cell_id]
-                    changed = old != plain or (old.__class__ is bool) is not (kind is bool)
+                    changed = old != plain or (type(old) is bool) is not (kind is bool)
                     if changed:
                         row[cell_id] = plain
                     if not self._unobserved:
