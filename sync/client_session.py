@@ -21,6 +21,7 @@ from replicell.sync.jobs import (
     Introduction,
     Settlement,
     TakenIn,
+    disown_server,
     drain_parked,
     finish_push_all,
     introduce,
@@ -160,7 +161,7 @@ class ClientSession(Session):
         self.log.warning("the server reports a problem (%s): %s", problem.code, problem.message)
         self.problems.append(problem)
         if problem.code == "forked":
-            self._reidentify(problem.message)
+            self._leave_server(problem.message)
         self._emit(Progress())
 
     def _on_welcome(self, welcome: Welcome) -> None:
@@ -170,7 +171,7 @@ class ClientSession(Session):
             raise ProtocolError("the ids or versions in Welcome are out of range")
         self._welcome = welcome
         if welcome.site_id == self._site_id:
-            self._reidentify("this database is a copy of the server's")
+            self._leave_server("this database is a copy of the server's")
             return
         self.read_only = welcome.read_only
         self._server = Cursor(welcome.site_id, welcome.epoch, welcome.since)
@@ -228,6 +229,14 @@ class ClientSession(Session):
                 now=self._now,
             )
         self._emit(Progress())
+
+    def _leave_server(self, message: str) -> None:
+        """The server's site id is also this database's own."""
+        if self.state == "handshake":
+            self._job("write", disown_server, partial(self._left_server, message))
+
+    def _left_server(self, message: str, _: None) -> None:
+        self._reidentify(message)
 
     def _reidentify(self, message: str) -> None:
         if self.state != "closed":

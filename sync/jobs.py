@@ -37,6 +37,7 @@ __all__ = [
     "Outgoing",
     "Settlement",
     "TakenIn",
+    "disown_server",
     "drain_parked",
     "finish_push_all",
     "greet",
@@ -237,6 +238,15 @@ def settle(
         push_all_until = record.push_all_until
     push_since = 0 if known is None or push_all_until else known.version
     return Settlement(False, epoch, push_since, push_all_until)
+
+
+def disown_server(conn: apsw.Connection) -> None:
+    """Prepare a client whose file is a copy of the server's for its new site id (write).
+
+    What it wrote so far bears the server's id, so it would seem to have come from there. A cursor that the server
+    cannot know makes both exchange everything anew.
+    """
+    ledger.store_server(conn, Cursor(_site_id(conn), current_epoch(conn), 0))
 
 
 def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:

@@ -135,8 +135,8 @@ class ServerSession(Session):
         if len(hello.site_id) != SITE_ID_BYTES:
             raise ProtocolError(f"a site id has {SITE_ID_BYTES} bytes, not {len(hello.site_id)}")
         if hello.site_id == self._room.site_id:
+            # The client goes by itself, once it has taken note; else the handshake's time runs out.
             self._problem("forked", "this database is a copy of the server's own: give it a new site id")
-            self.close("forked", "the site id is the server's own")
             return
         self.site_id = hello.site_id
         self._room.join(self)

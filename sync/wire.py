@@ -128,6 +128,7 @@ class Wire:
         def done(result: object) -> None:
             job.done(result)
             self._less_backlog.set()
+            self._owner.on_progress()
 
         return done
 

@@ -139,7 +139,7 @@ class History:
         for _ in range(self.rng.randint(15, 45)):
             self.clock.after(self.rng.random() * seconds, self._edit)
         disasters = self._disasters()
-        for _ in range(self.rng.randint(0, 5)):
+        for _ in range(self.rng.choice((0, 2, 4, 8))):
             self.clock.after(self.rng.random() * seconds, self.rng.choice(disasters))
         ended = False
 
@@ -269,12 +269,13 @@ class History:
         self._lose(machine, lambda: shutil.copy(backup, machine.path))
 
     def _clone(self) -> None:
-        client = self.rng.choice(self.clients)
+        original = self.rng.choice([self.server, *self.clients, *self.clients])
         if len(self.clients) < 5:
             twin = self._add_client(f"twin{len(self.clients)}")
-            twin.policy = client.policy
-            client.copy_to(twin.path)
-            self.note(f"{twin.name} is a copy of {client.name}")
+            if isinstance(original, Client):
+                twin.policy = original.policy
+            original.copy_to(twin.path)
+            self.note(f"{twin.name} is a copy of {original.name}")
             self._boot(twin)
 
     def _alter(self) -> None:
