@@ -42,7 +42,9 @@ class SortedRowIdsWatch:
         """Look at the order as it is now, and tell the listener if it has changed."""
         spec = self.spec
         touched = store._record.cells.get(spec.table_id, ())
-        self._sorted.follow_view(spec.table_id, self._view, touched)
+        if not self._view.settled:
+            self._sorted.follow_view(spec.table_id, self._view, touched)
+            self._view.settled = store._depth < 0
         order = self._view.snapshot()
         if same_order(order, self._last_order):
             return

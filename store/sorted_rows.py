@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
-from itertools import chain, zip_longest
+from itertools import chain
+from operator import eq
 from typing import Any, NamedTuple, TypeAlias
 
 from replicell.store.cells import RICH_PREFIX, EncodedCell, decode_cell
@@ -141,7 +142,7 @@ class SortedRowsSpec(NamedTuple):
 class SortedView:
     """The row ids of one table in one order, kept up to date."""
 
-    __slots__ = ("_entries", "_keys", "_row_ids", "_users", "key_of", "stale")
+    __slots__ = ("_entries", "_keys", "_last_keys", "_row_ids", "key_of", "settled", "stale", "users")
 
     BUCKET = 512
     """Buckets are split when they hold twice as many rows."""
@@ -150,10 +151,13 @@ class SortedView:
         self.key_of = key_of
         self.stale = True
         """Whether the order is unknown, because a sorter failed, and must be found by sorting."""
-        self._users = 0
+        self.settled = False
+        """Whether it is up to date with a transaction that can write no more."""
+        self.users = 0
         self._entries: dict[Id, tuple[Any, int]] = {}
         """For each row what it is sorted by: its key, and its place in the table to tell equals apart."""
         self._keys: list[list[tuple[Any, int]]] = []
+        self._last_keys: list[tuple[Any, int]] = []
         self._row_ids: list[list[Id]] = []
         """The order, in buckets. Row id buckets are replaced, never changed, so that `snapshot` is cheap."""
 
@@ -169,6 +173,7 @@ class SortedView:
         starts = range(0, len(row_ids), self.BUCKET)
         self._row_ids = [row_ids[start : start + self.BUCKET] for start in starts]
         self._keys = [[self._entries[row_id] for row_id in bucket] for bucket in self._row_ids]
+        self._last_keys = [keys[-1] for keys in self._keys]
         self.stale = False
 
     def follow(self, row_ids: Iterable[Id], table: EncodedTable, places: Mapping[Id, int]) -> None:
@@ -219,28 +224,32 @@ class SortedView:
     def _insert(self, row_id: Id, entry: tuple[Any, int]) -> None:
         self._entries[row_id] = entry
         if not self._keys:
-            self._keys, self._row_ids = [[entry]], [[row_id]]
+            self._keys, self._last_keys, self._row_ids = [[entry]], [entry], [[row_id]]
             return
-        at = min(bisect_left(self._keys, entry, key=_last), len(self._keys) - 1)
+        at = min(bisect_left(self._last_keys, entry), len(self._keys) - 1)
         keys, row_ids = self._keys[at], self._row_ids[at]
         place = bisect_left(keys, entry)
         keys.insert(place, entry)
         row_ids = [*row_ids[:place], row_id, *row_ids[place:]]
         self._row_ids[at] = row_ids
+        self._last_keys[at] = keys[-1]
         if len(row_ids) >= 2 * self.BUCKET:
             half = self.BUCKET
             self._keys[at : at + 1] = [keys[:half], keys[half:]]
+            self._last_keys[at : at + 1] = [keys[half - 1], keys[-1]]
             self._row_ids[at : at + 1] = [row_ids[:half], row_ids[half:]]
 
     def _remove(self, row_id: Id, entry: tuple[Any, int]) -> None:
         del self._entries[row_id]
-        at = bisect_left(self._keys, entry, key=_last)
+        at = bisect_left(self._last_keys, entry)
         keys, row_ids = self._keys[at], self._row_ids[at]
         place = bisect_left(keys, entry)
         del keys[place]
         self._row_ids[at] = [*row_ids[:place], *row_ids[place + 1 :]]
-        if not keys:
-            del self._keys[at], self._row_ids[at]
+        if keys:
+            self._last_keys[at] = keys[-1]
+        else:
+            del self._keys[at], self._last_keys[at], self._row_ids[at]
 
 
 class SortedRows:
@@ -273,7 +282,7 @@ class SortedRows:
         view = views.get(_view_key(spec))
         if view is None:
             view = views[_view_key(spec)] = SortedView(spec.key_function())
-        view._users += 1
+        view.users += 1
         self.follow_view(table_id, view, touched)
         return view
 
@@ -281,8 +290,8 @@ class SortedRows:
         """Give up a view once; when everybody has, it is dropped."""
         views = self.views[spec.table_id]
         view = views[_view_key(spec)]
-        view._users -= 1
-        if view._users == 0:
+        view.users -= 1
+        if view.users == 0:
             del views[_view_key(spec)]
             if not views:
                 del self.views[spec.table_id], self._places[spec.table_id]
@@ -310,11 +319,12 @@ class SortedRows:
             view.follow(row_ids, table, places)
 
     def follow(self, touched: Mapping[Id, Iterable[Id]]) -> None:
-        """Bring all views up to date, given the rows touched in each table."""
+        """Bring all views up to date at the end, given the rows touched in each table."""
         for table_id, views in self.views.items():
-            row_ids = touched.get(table_id)
-            if row_ids:
-                for view in views.values():
+            row_ids = touched.get(table_id, ())
+            for view in views.values():
+                settled, view.settled = view.settled and not view.stale, False
+                if row_ids and not settled:
                     try:
                         self.follow_view(table_id, view, row_ids)
                     except Exception:
@@ -326,15 +336,16 @@ def same_order(one: tuple[list[Id], ...], other: tuple[list[Id], ...]) -> bool:
     """Tell whether two snapshots of a view list the same row ids, up to the first difference."""
     alike = 0
     for bucket, other_bucket in zip(one, other, strict=False):
-        if bucket is not other_bucket:
+        if bucket is not other_bucket and bucket != other_bucket:
+            shorter = min(len(bucket), len(other_bucket))
+            if bucket[:shorter] != other_bucket[:shorter]:
+                return False
             break
         alike += 1
-    rest = zip_longest(chain.from_iterable(one[alike:]), chain.from_iterable(other[alike:]))
-    return all(row_id == other_id for row_id, other_id in rest)
-
-
-def _last(bucket: list[tuple[Any, int]]) -> tuple[Any, int]:
-    return bucket[-1]
+    rest, other_rest = one[alike:], other[alike:]
+    if sum(map(len, rest)) != sum(map(len, other_rest)):
+        return False
+    return all(map(eq, chain.from_iterable(rest), chain.from_iterable(other_rest)))
 
 
 def _view_key(spec: SortedRowsSpec) -> tuple[Id | None, Sorter | None, bool]:
