@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from textual import events
 from textual.widgets import Input
 
+from replicell.todo.app import TodoApp
 from replicell.todo.view import TodoView
 from tests.todo.screen import app_with, line, lines, selected, texts, type_in, until
 
@@ -104,3 +106,51 @@ async def test_an_edit_that_changed_nothing_does_not_undo_what_another_replica_w
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.focused, TodoView))
         assert texts(app) == ["theirs"]
+
+
+class TestTypingFast:
+    """A terminal may hand over many keys at once; each has to find the screen as the one before left it."""
+
+    async def test_enter_does_not_overtake_the_letters_before_it(self) -> None:
+        app = app_with()
+        async with app.run_test() as pilot:
+            burst(app, *"Buy", "space", *"milk", "enter", *"half")
+            await until(pilot, lambda: texts(app) == ["Buy milk"] and line(app) == "half")
+
+    async def test_keys_that_edit_do_not_overtake_or_fall_behind(self) -> None:
+        app = app_with()
+        async with app.run_test() as pilot:
+            burst(app, *"Buyy", "backspace", "home", *"1.", "end", *"!", "enter", *"x")
+            await until(pilot, lambda: texts(app) == ["1.Buy!"] and line(app) == "x")
+
+    async def test_the_letters_after_a_are_no_commands(self) -> None:
+        app = app_with("one", "two")
+        async with app.run_test() as pilot:
+            burst(app, "a", *"dsqD", "enter", "escape", "j", "d", "d", "a", *"last", "escape", "q")
+            await until(pilot, lambda: not app.is_running)
+        assert texts(app) == ["one", "last"]
+
+    async def test_an_edit_begins_and_ends_in_its_place(self) -> None:
+        app = app_with("one", "two")
+        async with app.run_test() as pilot:
+            burst(app, "j", "e", *"d!", "enter", "d", "e", *"d?", "enter")
+            await until(pilot, lambda: texts(app) == ["oned?"])
+
+    async def test_the_answer_to_the_question_may_be_typed_before_it_is_read(self) -> None:
+        app = app_with("one", "two")
+        async with app.run_test() as pilot:
+            burst(app, "D", "y", "a", *"new", "enter")
+            await until(pilot, lambda: texts(app) == ["new"])
+
+    async def test_quitting_waits_for_the_letters_before_it(self) -> None:
+        app = app_with()
+        async with app.run_test() as pilot:
+            burst(app, *"half", "ctrl+c")
+            await until(pilot, lambda: not app.is_running)
+        assert texts(app) == ["half"]
+
+
+def burst(app: TodoApp, *keys: str) -> None:
+    """Hand over keys as one read from a terminal does: all before the first is dealt with."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else " " if key == "space" else None))

@@ -90,9 +90,7 @@ class TestRefusals:
         with Terminal("todo", "--db", tmp_path / "nowhere" / "a.db") as terminal:
             self.check(terminal, "nowhere")
 
-    @pytest.mark.parametrize(
-        "url", ["localhost:8040/room", "http://localhost:8040/room", "ws://", "ws://h:x/r"]
-    )
+    @pytest.mark.parametrize("url", ["localhost:8040/room", "http://localhost:8040/room", "ws://"])
     def test_an_address_that_is_none(self, database: Path, url: str) -> None:
         with Terminal("todo", "--db", database, "--server", url) as terminal:
             self.check(terminal, url)

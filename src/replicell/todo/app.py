@@ -12,7 +12,7 @@ from textual.widgets import Footer
 
 from replicell.todo.bars import StatusBar, TitleBar
 from replicell.todo.connection import Phase
-from replicell.todo.entry import EntryLine
+from replicell.todo.entry import EntryLine, Outcome
 from replicell.todo.question import DeleteAllQuestion
 from replicell.todo.session import TodoSession
 from replicell.todo.themes import DARK, LIGHT
@@ -32,13 +32,8 @@ class TodoApp(App[None]):
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("D", "delete_all", "Delete all"),
-        Binding("s", "sync", "Sync on/off"),
-        Binding("t", "theme", "Dark or light", show=False),
-        Binding("q", "quit", "Quit"),
-        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
-    ]
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "Quit", show=False, priority=True)]
 
     def __init__(self, session: TodoSession, name: str = "todo", *, is_dark: bool = True) -> None:
         super().__init__()
@@ -70,53 +65,56 @@ class TodoApp(App[None]):
             self._connection.on_change(self._follow_soon),
         ]
         self._follow()
-        self._focus_first()
+        if self.todos:
+            self._go_to_list()
+        else:
+            self._entry.start_adding()
 
     def on_unmount(self) -> None:
         for unsubscribe in self._unsubscribes:
             unsubscribe()
 
-    def on_todo_view_add_asked(self) -> None:
+    def action_add(self) -> None:
         self._entry.start_adding()
 
-    def on_todo_view_edit_asked(self, event: TodoView.EditAsked) -> None:
-        self._entry.start_editing(event.todo)
+    def action_edit(self) -> None:
+        if todo := self._view.selected:
+            self._entry.start_editing(todo)
 
-    def on_entry_line_entered(self, event: EntryLine.Entered) -> None:
-        self._follow()
-        self._view.select(event.row_id)
-        if event.is_edit:
-            self._view.focus()
-        if event.is_rescue:
+    async def action_enter(self) -> None:
+        was_editing = self._entry.is_editing
+        outcome, row_id = await self._entry.keep()
+        self._view.select(row_id)
+        if was_editing:
+            self._go_to_list()
+        if outcome is Outcome.RESCUED:
             self.notify("The todo had been deleted meanwhile; its new text is a new todo.")
 
-    def on_entry_line_left(self) -> None:
-        self._view.focus()
+    async def action_leave(self) -> None:
+        await self._entry.give_up_edit()
+        self._go_to_list()
 
     def action_sync(self) -> None:
         # Saying goodbye to a server that does not answer takes seconds, for which the screen shall not wait.
         self.run_worker(self._connection.toggle(), group="sync")
 
-    def action_delete_all(self) -> None:
+    async def action_delete_all(self) -> None:
         if self.todos:
-            self.push_screen(DeleteAllQuestion(self.todos), self._delete_all)
+            await self.push_screen(DeleteAllQuestion(self.todos), self._delete_all)
 
     def action_theme(self) -> None:
         self.theme = (LIGHT if self.theme == DARK.name else DARK).name
 
     async def action_quit(self) -> None:
-        self.end()
+        await self.end()
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Leave, as soon as what stands in the entry line is in the list: nothing typed is lost."""
-        self._entry.keep_all()
+        await self._entry.keep_all()
         self.exit()
 
-    def _focus_first(self) -> None:
-        if self.todos:
-            self._view.focus()
-        else:
-            self._entry.start_adding()
+    def _go_to_list(self) -> None:
+        self.screen.set_focus(self._view)
 
     def _delete_all(self, is_sure: bool | None) -> None:
         if is_sure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -11,6 +12,8 @@ from replicell.sync import SyncClient, SyncStatus
 from replicell.todo.listeners import Listeners
 
 __all__ = ["Connection", "ConnectionState", "LocalOnly", "Phase", "ServerConnection"]
+
+_log = logging.getLogger("replicell.todo")
 
 
 class Phase(Enum):
@@ -77,7 +80,7 @@ class ServerConnection:
     def __init__(self, client: SyncClient) -> None:
         self._client = client
         self._listeners = Listeners()
-        self._listener_id = client.add_status_listener(lambda *_: self._listeners.call())
+        self._listener_id = client.add_status_listener(self._on_status)
 
     def close(self) -> None:
         """Stop listening to the client."""
@@ -100,6 +103,10 @@ class ServerConnection:
             await self._client.resume()
         else:
             await self._client.pause()
+
+    def _on_status(self, _client: SyncClient, status: SyncStatus, detail: str) -> None:
+        _log.info("the server is %s%s", status.value, f": {detail}" if detail else "")
+        self._listeners.call()
 
 
 def readable_address(url: str) -> str:

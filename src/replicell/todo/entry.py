@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+from enum import Enum
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.widgets import Input, Label
 
 from replicell.todo.model import Todo, TodoList
 
-__all__ = ["EntryLine"]
+__all__ = ["EntryLine", "Outcome"]
 
 ADD_PROMPT, EDIT_PROMPT = "+ ", "✎ "
+
+
+class Outcome(Enum):
+    """What became of that which was typed."""
+
+    NOTHING = "nothing"
+    """It was blank, or nothing had been changed."""
+    ADDED = "added"
+    CHANGED = "changed"
+    RESCUED = "rescued"
+    """The todo that was edited had been deleted meanwhile, so that its text is a new todo."""
 
 
 class EntryLine(Horizontal):
     """Takes what is typed to the list; what has been typed for a new todo waits while another is edited."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "enter", "Keep", priority=True),
-        Binding("escape", "leave", "Back to the list"),
+        Binding("enter", "app.enter", "Keep", priority=True),
+        Binding("escape", "app.leave", "Back to the list", priority=True),
         Binding("ctrl+c", "app.quit", "Keep and quit", priority=True),
-        Binding("up,down", "to_list", show=False),
+        Binding("up,down,tab,shift+tab", "app.leave", show=False, priority=True),
     ]
-
-    class Entered(Message):
-        """What was typed is in the list.
-
-        Attributes:
-            row_id: the todo that has the text.
-            is_edit: whether it was there before, so that the work in this line is done.
-            is_rescue: whether it is a new todo as the edited one had been deleted meanwhile.
-        """
-
-        def __init__(self, row_id: str, *, is_edit: bool, is_rescue: bool) -> None:
-            super().__init__()
-            self.row_id = row_id
-            self.is_edit = is_edit
-            self.is_rescue = is_rescue
-
-    class Left(Message):
-        """The user goes back to the list."""
 
     def __init__(self, todos: TodoList) -> None:
         super().__init__(id="entry")
@@ -51,15 +46,20 @@ class EntryLine(Horizontal):
         self._edited: Todo | None = None
         self._waiting_draft = ""
         self._prompt = Label(ADD_PROMPT, id="prompt")
-        self._line = Input(placeholder="What is to be done?", id="line", select_on_focus=False)
+        self._line = OrderlyInput(placeholder="What is to be done?", id="line", select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         yield self._prompt
         yield self._line
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether a todo is edited, and not a new one typed."""
+        return self._edited is not None
+
     def start_adding(self) -> None:
         """Put the typing cursor here."""
-        self._line.focus()
+        self.screen.set_focus(self._line)
 
     def start_editing(self, todo: Todo) -> None:
         """Let the user change the text of `todo`."""
@@ -67,50 +67,40 @@ class EntryLine(Horizontal):
             self._waiting_draft = self._line.value
         self._edited = todo
         self._show(EDIT_PROMPT, todo.text)
-        self._line.focus()
+        self.screen.set_focus(self._line)
 
-    def keep(self) -> Entered | None:
-        """Take what is typed to the list, if there is something, and return what became of it."""
+    async def keep(self) -> tuple[Outcome, str]:
+        """Take what is typed to the list; return what became of it, and the row id of the todo."""
+        await self._line.catch_up()
         typed, edited = self._line.value, self._edited
-        self._finish()
-        if edited is None:
-            row_id = self._todos.add(typed)
-            return self.Entered(row_id, is_edit=False, is_rescue=False) if row_id else None
-        return self._keep_edit(edited, typed)
+        self._begin_anew()
+        if edited is not None:
+            return self._keep_edit(edited, typed)
+        row_id = self._todos.add(typed)
+        return (Outcome.ADDED, row_id) if row_id else (Outcome.NOTHING, "")
 
-    def keep_all(self) -> None:
+    async def keep_all(self) -> None:
         """Take everything typed to the list, also what waits while another todo is edited."""
         if self._line.is_mounted:
-            self.keep()
-            self.keep()
+            await self.keep()
+            await self.keep()
 
-    def action_enter(self) -> None:
-        was_edit = self._edited is not None
-        if entered := self.keep():
-            self.post_message(entered)
-        elif was_edit:
-            self.post_message(self.Left())
-
-    def action_leave(self) -> None:
-        """Go back to the list; an edit is given up, a new todo's text waits here."""
+    async def give_up_edit(self) -> None:
+        """Leave the todo that is edited as it is; a new todo's text stays here."""
+        await self._line.catch_up()
         if self._edited is not None:
-            self._finish()
-        self.post_message(self.Left())
+            self._begin_anew()
 
-    def action_to_list(self) -> None:
-        self.post_message(self.Left())
-
-    def _keep_edit(self, edited: Todo, typed: str) -> Entered | None:
+    def _keep_edit(self, edited: Todo, typed: str) -> tuple[Outcome, str]:
         if typed == edited.text:
-            return None
+            return Outcome.NOTHING, edited.row_id
         if self._todos.rename(edited.row_id, typed):
-            return self.Entered(edited.row_id, is_edit=True, is_rescue=False)
+            return Outcome.CHANGED, edited.row_id
         if edited.row_id in self._todos or not (row_id := self._todos.add(typed)):
-            return None
-        return self.Entered(row_id, is_edit=True, is_rescue=True)
+            return Outcome.NOTHING, edited.row_id
+        return Outcome.RESCUED, row_id
 
-    def _finish(self) -> None:
-        """Make the line ready for the next todo."""
+    def _begin_anew(self) -> None:
         self._edited = None
         self._show(ADD_PROMPT, self._waiting_draft)
         self._waiting_draft = ""
@@ -120,3 +110,25 @@ class EntryLine(Horizontal):
         self.set_class(prompt == EDIT_PROMPT, "-editing")
         self._line.value = text
         self._line.cursor_position = len(text)
+
+
+class OrderlyInput(Input):
+    """An input in which keys take effect in the order in which they were typed, however fast that was.
+
+    Textual sends a key that edits, like backspace, up to the program and back, so that letters overtake it.
+    """
+
+    async def catch_up(self) -> None:
+        """Return when all that was typed until now stands in the line."""
+        is_caught_up = asyncio.Event()
+        if self.call_later(is_caught_up.set):
+            await is_caught_up.wait()
+
+    async def _on_key(self, event: events.Key) -> None:
+        active = self.screen.active_bindings.get(event.key)
+        if active is not None and active.node is self:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(active.binding.action)
+        else:
+            await super()._on_key(event)

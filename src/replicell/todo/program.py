@@ -100,9 +100,9 @@ class Ending:
 
     def __init__(self) -> None:
         self.is_wished = False
-        self._end: Callable[[], None] | None = None
+        self._end: Callable[[], object] | None = None
 
-    def on_wish(self, end: Callable[[], None]) -> None:
+    def on_wish(self, end: Callable[[], object]) -> None:
         """Have `end` called when the program shall go."""
         self._end = end
 

@@ -19,10 +19,10 @@ class DeleteAllQuestion(ModalScreen[bool]):
     """Asks whether all todos shall go, and says how many these are, also when more arrive meanwhile."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape,q", "answer(False)", show=False),
-        Binding("left,up", "app.focus_previous", show=False),
-        Binding("right,down", "app.focus_next", show=False),
+        Binding("y", "answer(True)", show=False, priority=True),
+        Binding("n,escape,q", "answer(False)", show=False, priority=True),
+        Binding("left,up", "app.focus_previous", show=False, priority=True),
+        Binding("right,down", "app.focus_next", show=False, priority=True),
     ]
     AUTO_FOCUS = "#no"
 

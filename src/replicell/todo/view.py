@@ -10,7 +10,6 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -37,28 +36,23 @@ class TodoView(ScrollView, can_focus=True):
         "todo-view--done",
         "todo-view--empty",
     }
+    # Priority bindings are carried out key by key; others could be overtaken by the keys typed after them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("home,g", "move_to(0)", "First", show=False),
-        Binding("end,G", "move_to(-1)", "Last", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("space,enter", "tick", "Toggle", key_display="space"),
-        Binding("a,i", "add", "Add", key_display="a"),
-        Binding("e", "edit", "Edit"),
-        Binding("d,delete", "delete", "Delete", key_display="d"),
+        Binding("up,k", "move(-1)", "Up", show=False, priority=True),
+        Binding("down,j", "move(1)", "Down", show=False, priority=True),
+        Binding("home,g", "move_to(0)", "First", show=False, priority=True),
+        Binding("end,G", "move_to(-1)", "Last", show=False, priority=True),
+        Binding("pageup", "page(-1)", "Page up", show=False, priority=True),
+        Binding("pagedown", "page(1)", "Page down", show=False, priority=True),
+        Binding("space,enter", "tick", "Toggle", key_display="space", priority=True),
+        Binding("a,i,tab", "app.add", "Add", key_display="a", priority=True),
+        Binding("e", "app.edit", "Edit", priority=True),
+        Binding("d,delete", "delete", "Delete", key_display="d", priority=True),
+        Binding("D", "app.delete_all", "Delete all", priority=True),
+        Binding("s", "app.sync", "Sync on/off", priority=True),
+        Binding("t", "app.theme", "Dark or light", show=False, priority=True),
+        Binding("q", "app.quit", "Quit", priority=True),
     ]
-
-    class AddAsked(Message):
-        """A todo shall be typed in."""
-
-    class EditAsked(Message):
-        """The text of a todo shall be changed."""
-
-        def __init__(self, todo: Todo) -> None:
-            super().__init__()
-            self.todo = todo
 
     def __init__(self, todos: TodoList) -> None:
         super().__init__(id="todos")
@@ -68,6 +62,11 @@ class TodoView(ScrollView, can_focus=True):
     @property
     def selected(self) -> Todo | None:
         """The todo under the cursor; None when there is no todo."""
+        if self._selected is None:
+            self._selected = self._todo_at(0)
+        else:
+            same = self._todos.get(self._selected.row_id)
+            self._selected = same or self._todo_at(self._todos.position(self._selected))
         return self._selected
 
     def select(self, row_id: str) -> None:
@@ -77,11 +76,6 @@ class TodoView(ScrollView, can_focus=True):
 
     def follow(self) -> None:
         """Show the list as it is now."""
-        if self._selected is not None:
-            same = self._todos.get(self._selected.row_id)
-            self._selected = same or self._todo_at(self._todos.position(self._selected))
-        else:
-            self._selected = self._todo_at(0)
         self._measure()
         self._show_cursor()
         self.refresh()
@@ -127,23 +121,16 @@ class TodoView(ScrollView, can_focus=True):
         self.action_move(pages * max(self.size.height - 1, 1))
 
     def action_tick(self) -> None:
-        if self._selected:
-            self._todos.toggle(self._selected.row_id)
+        if todo := self.selected:
+            self._todos.toggle(todo.row_id)
 
     def action_delete(self) -> None:
-        if self._selected:
-            self._todos.delete(self._selected.row_id)
-
-    def action_add(self) -> None:
-        self.post_message(self.AddAsked())
-
-    def action_edit(self) -> None:
-        if self._selected:
-            self.post_message(self.EditAsked(self._selected))
+        if todo := self.selected:
+            self._todos.delete(todo.row_id)
 
     @property
     def _cursor(self) -> int:
-        return self._todos.position(self._selected) if self._selected else 0
+        return self._todos.position(todo) if (todo := self.selected) else 0
 
     def _todo_at(self, position: int) -> Todo | None:
         """Return the todo there, or the nearest one: None when there is none at all."""
@@ -165,15 +152,15 @@ class TodoView(ScrollView, can_focus=True):
         return Strip([Segment(" " * CURSOR_WIDTH + EMPTY, style)])
 
     def _draw(self, todo: Todo, width: int) -> Strip:
-        selected = self._selected is not None and todo.row_id == self._selected.row_id
-        line = self._style("todo-view--cursor") if selected else self.rich_style
+        is_selected = todo == self.selected
+        line = self._style("todo-view--cursor") if is_selected else self.rich_style
         mark = self._style("todo-view--done-mark" if todo.completed else "todo-view--open-mark")
         words = self._style("todo-view--done") if todo.completed else Style.null()
         text = Text(todo.text or "(no text)", no_wrap=True)
         text.truncate(max(width - CURSOR_WIDTH - MARK_WIDTH - 1, 1), overflow="ellipsis")
         return Strip(
             [
-                Segment(CURSOR if selected else " " * CURSOR_WIDTH, line),
+                Segment(CURSOR if is_selected else " " * CURSOR_WIDTH, line),
                 Segment(DONE if todo.completed else OPEN, line + mark),
                 Segment(text.plain, line + words),
             ]
