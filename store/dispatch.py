@@ -47,6 +47,11 @@ class Dispatching(Edits):
                     record.row_ids,
                     record.cell_ids,
                 )
+        if record.invalid_values or record.values:
+            self._call_phase_of_values(phase)
+
+    def _call_phase_of_values(self, phase: PhaseListeners) -> None:
+        record = self._record
         if record.invalid_values and phase.invalid_value:
             invalid_values = [(value_id, list(bad)) for value_id, bad in record.invalid_values.items()]
             for value_id, invalid in invalid_values:

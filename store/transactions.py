@@ -222,6 +222,7 @@ class Transactions(Dispatching):
                         else:
                             self._call_update(mutators, *update)
                             update = None
+                            self._call_phase_of_values(mutators)
                     if do_rollback is not None and do_rollback(self):
                         self._rollback()
                     told_at_end = True
