@@ -1,7 +1,7 @@
 """Taking something out of a row: by a cell id, or by a function of the row.
 
-Everything derived from a table (slices, numbers, remote rows, sort keys, results of queries) is said in one of
-these two ways, TinyBase's row extractors.
+Everything derived from a table (slices, numbers, remote rows, sort keys, results of queries) is said in one
+of these two ways, TinyBase's row extractors.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def get_cell_of(row: EncodedRow) -> GetCell:
     get = row.get
 
     def get_cell(cell_id: IdLike) -> Cell | MissingType:
-        return decoded(get(cell_id if cell_id.__class__ is str else to_id(cell_id), MISSING))  # type: ignore[arg-type]  # a string by now
+        cell: EncodedCell | MissingType = get(to_id(cell_id), MISSING)
+        return MISSING if cell is MISSING else decode_cell(cell)
 
     return get_cell
 

@@ -1,8 +1,8 @@
 """Listeners of what is derived from a store: of indexes, metrics, relationships, queries and checkpoints.
 
-Each of these objects has listener ids of its own. They are called by the Store's rules: the exact id before the
-wildcard None, the leftmost position first; one that is added to a bucket while it is being called is called as
-well, one that is removed is not.
+Each of these objects has listener ids of its own. They are called by the Store's rules: the exact id before
+the wildcard None, the leftmost position first; one that is added to a bucket while it is being called is
+called as well, one that is removed is not.
 """
 
 from __future__ import annotations
