@@ -20,6 +20,7 @@ from tests.conformance.vocabulary import (
     INVALID,
     ITERATIONS,
     LISTENER_KINDS,
+    MANY_ROWS,
     NUMBERS,
     NUMERIC_ROWS,
     PLAIN,
@@ -51,7 +52,8 @@ class ScriptWriter:
         self.rich = mended or not self.rolls_back
         self.has_numeric_rows = rng.random() < 0.4
         self.has_schemas = rng.random() < 0.6 and (mended or not self.rolls_back)
-        self.rows = NUMERIC_ROWS if self.has_numeric_rows else ROWS
+        self.has_many_rows = not self.has_numeric_rows and rng.random() < 0.08
+        self.rows = NUMERIC_ROWS if self.has_numeric_rows else MANY_ROWS if self.has_many_rows else ROWS
         self.reads = READS if mended else [read for read in READS if read[0] not in UNLIKE_AS_PUBLISHED]
         self.writes = (
             WRITES
@@ -326,8 +328,11 @@ class ScriptWriter:
     def sorting(self) -> list[Any]:
         table_id = self.pick(TABLES)
         cell_id = self.pick((UNDEFINED, "n"))
-        descending, offset = self.chance(0.5), self.pick((0, 0, 0, 1, -1))
-        limit = self.pick((UNDEFINED, 0, 1, 2))
+        descending, offset = (
+            self.chance(0.5),
+            self.pick((0, 0, 0, 1, -1, *((9, 20) if self.has_many_rows else ()))),
+        )
+        limit = self.pick((UNDEFINED, 0, 1, 2, *((5, 15) if self.has_many_rows else ())))
         if self.chance(0.5):
             return [table_id, cell_id, descending, offset, limit]
         options = {"tableId": table_id, "descending": descending, "offset": offset}
@@ -364,7 +369,7 @@ class ScriptWriter:
 
     def listen(self) -> list[Any]:
         self.listeners += 1
-        if self.sorts and self.chance(0.12):
+        if self.sorts and self.chance(0.5 if self.has_many_rows else 0.12):
             return self.listen_to_sorted_row_ids()
         kind, letters = self.pick(LISTENER_KINDS)
         mutator = not kind.endswith("Transaction") and self.chance(0.3)

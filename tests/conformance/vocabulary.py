@@ -12,6 +12,7 @@ __all__ = [
     "INVALID",
     "ITERATIONS",
     "LISTENER_KINDS",
+    "MANY_ROWS",
     "NUMBERS",
     "NUMERIC_ROWS",
     "PLAIN",
@@ -29,6 +30,8 @@ __all__ = [
 
 TABLES = ("t1", "t2")
 ROWS = ("r1", "r2", "r3")
+# Enough for a sort that merges runs and for windows that leave rows out.
+MANY_ROWS = tuple(f"r{index}" for index in range(1, 50))
 NUMERIC_ROWS = ("0", "1", "2", "r1")
 CELLS = ("a", "b", "n")
 VALUES = ("v1", "v2", "v3")
