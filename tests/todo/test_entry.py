@@ -108,6 +108,14 @@ async def test_an_edit_that_changed_nothing_does_not_undo_what_another_replica_w
         assert texts(app) == ["theirs"]
 
 
+async def test_of_several_pasted_lines_none_is_lost() -> None:
+    app = app_with()
+    async with app.run_test() as pilot:
+        app.post_message(events.Paste("Buy milk,\n  bread\n"))
+        await pilot.press("enter")
+        await until(pilot, lambda: texts(app) == ["Buy milk, bread"])
+
+
 class TestTypingFast:
     """A terminal may hand over many keys at once; each has to find the screen as the one before left it."""
 

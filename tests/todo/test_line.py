@@ -10,7 +10,7 @@ from replicell.todo.line import single_line
     [
         ("Buy milk", "Buy milk"),
         ("  Buy milk \n", "Buy milk"),
-        ("two\nlines\tand\u2028more", "two lines and more"),
+        ("two\r\nlines\tand \u2028 more", "two lines and more"),
         ("\x1b[31mred\x07", "[31mred"),
         ("買い物 👩‍👧 é", "買い物 👩‍👧 é"),
         ("abc\u202edef\u200f", "abcdef"),

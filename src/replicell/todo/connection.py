@@ -90,7 +90,7 @@ class ServerConnection:
     def state(self) -> ConnectionState:
         phase = PHASES[self._client.status]
         if phase is Phase.PAUSED:
-            return ConnectionState(phase, "s goes on")
+            return ConnectionState(phase, "press s to go on")
         return ConnectionState(phase, self._client.status_detail or readable_address(self._client.url))
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
+from replicell.todo.line import single_line
 from replicell.todo.model import Todo, TodoList
 
 __all__ = ["EntryLine", "Outcome"]
@@ -124,11 +125,15 @@ class OrderlyInput(Input):
         if self.call_later(is_caught_up.set):
             await is_caught_up.wait()
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         active = self.screen.active_bindings.get(event.key)
         if active is not None and active.node is self:
             event.stop()
             event.prevent_default()
             await self.run_action(active.binding.action)
-        else:
-            await super()._on_key(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        # Left to itself an input takes the first line and drops the others.
+        event.stop()
+        event.prevent_default()
+        self.replace(single_line(event.text), *self.selection)

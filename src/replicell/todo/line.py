@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 __all__ = ["single_line"]
@@ -11,6 +12,7 @@ LONGEST = 2_000
 
 BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 RESERVED = frozenset("\ufffc\ufffd")
+MANY_SPACES = re.compile(" {2,}")
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -24,7 +26,7 @@ def single_line(text: str) -> str:
         text: what was typed, pasted or received; of more than 2,000 characters only those are kept.
 
     Returns:
-        The line, without space around it; empty when nothing is left.
+        The line, without space around it and with single ones in it; empty when nothing is left.
 
     Example:
         >>> single_line("  Buy\\tmilk\\n")
@@ -32,7 +34,8 @@ def single_line(text: str) -> str:
         >>> single_line("\\x1b[2Jgone?")
         '[2Jgone?'
     """
-    return "".join(map(printable, text[:LONGEST])).strip()
+    line = "".join(map(printable, text[:LONGEST]))
+    return MANY_SPACES.sub(" ", line).strip()
 
 
 def printable(character: str) -> str:

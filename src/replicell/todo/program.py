@@ -22,7 +22,7 @@ __all__ = ["NoTerminalError", "run_program"]
 
 
 class NoTerminalError(ReplicellError):
-    """Standard input or output is not a terminal."""
+    """Standard input, output or error is not a terminal."""
 
 
 class LogFileError(ReplicellError):
@@ -51,7 +51,8 @@ def run_program(
     Raises:
         ReplicellError: if there is no terminal, or the database, the address or the log cannot be used.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # The screen is drawn on standard error.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise NoTerminalError("the todo list needs a terminal; start it without redirecting input or output")
     is_dark = is_dark_terminal() if theme is None else theme == "dark"
     with logging_to(log):
