@@ -59,6 +59,8 @@ class Loader:
         facts: SchemaFacts,
     ) -> LoadedContent:
         """Read the rows as :meth:`load` does, under known schemas, and leave the version to the caller."""
+        if seen is not None and seen.schemas is schemas and seen.version == self.version(connection, schemas):
+            return LoadedContent()
         tables: dict[Id, LoadedTable] = {}
         values: LoadedTable | None = None
         unreadable: list[UnreadableCellError] = []

@@ -160,10 +160,9 @@ async def test_the_database_belongs_to_its_event_loop(db: CrSqliteDatabase) -> N
 
 
 async def test_each_opening_begins_an_epoch(file: Path) -> None:
-    for _ in range(3):
+    for opening in (1, 2, 3):
         async with CrSqliteDatabase(file) as db:
-            epochs = await db.execute("SELECT id FROM replicell_epochs")
-    assert len(set(epochs)) == 3
+            assert len(set(await db.execute("SELECT id FROM replicell_epochs"))) == opening
 
 
 # ----------------------------------------------------------------------------------- read, write and run
@@ -373,7 +372,7 @@ async def test_commits_of_others_are_noticed_while_the_database_is_busy(
 async def test_a_listener_that_raises_does_not_stop_the_others(
     db: CrSqliteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = []
+    told: list[DatabaseChange] = []
 
     def fail(change: DatabaseChange) -> None:
         raise ZeroDivisionError

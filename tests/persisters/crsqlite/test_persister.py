@@ -339,7 +339,7 @@ async def test_no_statement_scans_the_table_when_one_row_is_loaded_or_saved(db: 
                 connection.exec_trace = None
                 explained = connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
                 connection.exec_trace = explain
-                plans.extend((sql, step[3]) for step in explained)
+                plans.extend((sql, str(step[3])) for step in explained)
             return True
 
         connection.exec_trace = explain

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import apsw
@@ -164,7 +165,7 @@ async def test_each_failure_waits_longer_before_the_next_try(db: CrSqliteDatabas
     with Lock(file):
         store.set_row("todo", "1", {"text": "Milk"})
         await until(lambda: len(times) >= 5)
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     assert all(pause >= least for pause, least in zip(pauses, (0.02, 0.04, 0.08, 0.08), strict=False))
 
 
