@@ -128,8 +128,8 @@ class TransactionRecord:
         self.invalid_values: dict[Id | MissingType, list[Any]] = {}
 
     def clear(self) -> None:
-        """Forget everything."""
-        self.cells.clear()
+        """Forget everything; the new, empty `cells` stand for another transaction."""
+        self.cells = {}
         if self.row_ids or self.cell_ids or self.values or self.invalid_cells or self.invalid_values:
             self.clear_changes()
             self.invalid_cells = {}

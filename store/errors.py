@@ -9,6 +9,10 @@
         │   └── InvalidValueError
         ├── SchemaError (ValueError)           strict stores: a schema entry that means nothing
         ├── SchemaDataLossError (ValueError)   strict stores: a schema under which data would go
+        ├── RestrictedError                    any store: a deleted row that others still refer to
+        ├── UnsettledError                     any store: computed cells that never come to rest
+        ├── DefinitionError (ValueError)       any store: an index, relationship, ... that cannot be
+        ├── ModelError (TypeError)             a model of which no schema can be made
         ├── WriteForbiddenError                strict stores: a write inside a listener that may only read
         └── WrongThreadError                   any store: used by a thread that does not own it
 """
@@ -21,13 +25,17 @@ from replicell.errors import ReplicellError
 from replicell.store.missing import MISSING, MissingType
 
 __all__ = [
+    "DefinitionError",
     "InvalidCellError",
     "InvalidValueError",
     "InvalidWriteError",
+    "ModelError",
+    "RestrictedError",
     "SchemaDataLossError",
     "SchemaError",
     "SchemaLoss",
     "StoreError",
+    "UnsettledError",
     "WriteForbiddenError",
     "WrongThreadError",
 ]
@@ -146,6 +154,44 @@ class WriteForbiddenError(StoreError):
     Normal and did-finish listeners see a finished transaction. Write from a mutator listener
     (``mutator=True``), a will-finish listener, or after the transaction.
     """
+
+
+class DefinitionError(StoreError, ValueError):
+    """A definition of something derived from a store contradicts itself; nothing was changed."""
+
+
+class RestrictedError(StoreError):
+    """A row was deleted to which others refer through a relationship with ``on_delete="restrict"``.
+
+    The transaction was undone.
+
+    Attributes:
+        relationship_id: The relationship.
+        remote_row_id: The row that was to be deleted.
+        local_row_ids: The rows that refer to it.
+    """
+
+    def __init__(self, relationship_id: str, remote_row_id: str, local_row_ids: list[str]) -> None:
+        self.relationship_id = relationship_id
+        self.remote_row_id = remote_row_id
+        self.local_row_ids = local_row_ids
+        shown = ", ".join(map(repr, local_row_ids[:5])) + (", ..." if len(local_row_ids) > 5 else "")
+        super().__init__(
+            f"row {remote_row_id!r} cannot be deleted: relationship {relationship_id!r} restricts it, as "
+            f"{len(local_row_ids)} row(s) refer to it: {shown}. The transaction was undone. Delete or change "
+            "those rows in the same transaction."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.relationship_id, self.remote_row_id, self.local_row_ids)
+
+
+class UnsettledError(StoreError):
+    """Computed cells or referential actions went on writing without end; the transaction was undone."""
+
+
+class ModelError(StoreError, TypeError):
+    """No schema can say what a model says; the message names the field."""
 
 
 class WrongThreadError(StoreError):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from threading import get_ident
+from typing import TYPE_CHECKING
 
 from replicell.store.changes import EncodedRow, EncodedTable, TransactionRecord
 from replicell.store.errors import WrongThreadError
 from replicell.store.ids import Id, IdPool
 from replicell.store.listeners import ListenerRegistry
 from replicell.store.missing import MISSING, MissingType
+from replicell.store.modules import Settler, StoreModule
 from replicell.store.observers import Observers
 from replicell.store.schemas import TableRules
 from replicell.store.sorted_rows import SortedRows
 from replicell.store.threads import Submissions
+
+if TYPE_CHECKING:
+    from replicell.store.guard import Guard
 
 __all__ = ["StoreState"]
 
@@ -30,7 +35,9 @@ class StoreState:
         "_cell_counts",
         "_depth",
         "_finishing",
+        "_guard",
         "_listeners",
+        "_modules",
         "_observers",
         "_old_tables_rules",
         "_old_values_rules",
@@ -39,6 +46,7 @@ class StoreState:
         "_record",
         "_rich_tables",
         "_rollback_requested",
+        "_settlers",
         "_sorted",
         "_strict",
         "_submissions",
@@ -71,6 +79,12 @@ class StoreState:
         self._listeners = ListenerRegistry()
         self._sorted = SortedRows(self._tables)
         self._observers: Observers | None = None
+        self._modules: dict[str, StoreModule] = {}
+        """What is derived from this store, by kind."""
+        self._settlers: tuple[Settler, ...] = ()
+        """What writes before each commit, after everybody else."""
+        self._guard: Guard | None = None
+        """Middleware, once it has a callback."""
 
         self._depth = 0
         """How many transactions are open within each other; -1 while only reading is allowed."""
@@ -93,7 +107,13 @@ class StoreState:
 
     def _settle(self) -> None:
         """Work out anew which short cuts writes may take."""
-        unruled = self._tables_rules is None and self._values_rules is None and self._observers is None
+        unruled = (
+            self._tables_rules is None
+            and self._values_rules is None
+            and self._observers is None
+            and self._guard is None
+            and not self._settlers
+        )
         self._unobserved = unruled and not self._listeners
         self._swift_outside = (
             unruled and not self._sorted.views and not self._listeners.mutators.start_transaction.patterns

@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, overl
 from replicell.store.cells import EncodedCell
 from replicell.store.changes import Changes, TransactionLog
 from replicell.store.dispatch import Dispatching
-from replicell.store.errors import InvalidWriteError, WriteForbiddenError
+from replicell.store.errors import InvalidWriteError, UnsettledError, WriteForbiddenError
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING
 
@@ -23,6 +23,8 @@ __all__ = ["TransactionScope", "Transactions", "raise_all"]
 
 Update: TypeAlias = tuple[Id, Id, Id, EncodedCell, EncodedCell]
 """A cell that was replaced: its ids, what it is now, and what it was."""
+
+_MOST_ROUNDS = 100
 
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="Transactions")
@@ -229,6 +231,9 @@ class Transactions(Dispatching):
                     if mutators.will_finish_transaction.patterns:
                         update = None
                         self._call_every(mutators.will_finish_transaction, errors)
+                    if self._settlers and not errors:
+                        update = None
+                        self._run_settlers()
                     if errors:
                         self._rollback()
                     else:
@@ -243,6 +248,8 @@ class Transactions(Dispatching):
                 errors.append(error)
                 if not committed:
                     self._rollback()
+                elif self._modules:
+                    self._bring_up_modules(True, errors)
             if told_at_end:
                 self._depth = -1
                 if self._observers is not None:
@@ -274,13 +281,22 @@ class Transactions(Dispatching):
                     self._call_update(normal, table_id, row_id, cell_id, new, old)
                 except Exception as error:
                     errors.append(error)
+                    self._bring_up_modules(True, errors)
                 self._call_every(normal.did_finish_transaction, errors)
                 if errors:
+                    raise_all(errors, str(self._record))
+            elif self._modules:
+                try:
+                    self._call_update(normal, table_id, row_id, cell_id, new, old)
+                except Exception as error:
+                    errors = [error]
+                    self._bring_up_modules(True, errors)
                     raise_all(errors, str(self._record))
             else:
                 self._call_update(normal, table_id, row_id, cell_id, new, old)
         finally:
-            self._record.cells.clear()
+            # Not cleared: its identity stands for the transaction.
+            self._record.cells = {}
             if self._listeners.has_dead:
                 self._listeners.sweep()
             self._depth = 0
@@ -306,7 +322,30 @@ class Transactions(Dispatching):
                 self._remove_value(value_id)
         if self._sorted.views:
             self._sorted.follow(record.cells)
+        if self._modules:
+            self._bring_up_modules(False, [])
         record.clear_changes()
+
+    def _run_settlers(self) -> None:
+        for _ in range(_MOST_ROUNDS):
+            if not any(settler() for settler in self._settlers):
+                return
+        raise UnsettledError(
+            f"computed cells and referential actions still wanted to write after {_MOST_ROUNDS} rounds in "
+            f"{self._record}; it was undone. Look for computed cells that depend on each other in a circle."
+        )
+
+    def _bring_up_modules(self, committed: bool, errors: list[BaseException]) -> None:
+        """Have modules take in a transaction of which their listeners may not have heard."""
+        depth, self._depth = self._depth, -1
+        try:
+            for module in self._modules.values():
+                try:
+                    module._catch_up(self._record.cells, committed)
+                except Exception as error:
+                    errors.append(error)
+        finally:
+            self._depth = depth
 
     def _reset(self) -> None:
         self._depth = 0

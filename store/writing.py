@@ -160,7 +160,10 @@ class Writing(Validation):
                 accepted = self._accept_row(table_id, MISSING, row)
                 if accepted is not None:
                     row_id = self._free_row_id(table_id, reuse_row_ids)
-                    self._add_row(table_id, row_id, accepted)
+                    if self._guard is None:
+                        self._add_row(table_id, row_id, accepted)
+                    elif not self._guard.add_row(table_id, row_id, accepted):
+                        row_id = MISSING
             except BaseException as error:
                 self._abandon(error)
                 raise
@@ -251,7 +254,10 @@ class Writing(Validation):
             given = cell(self.get_cell(table_id, row_id, cell_id, MISSING)) if callable(cell) else cell
             accepted = self._accept_cell(table_id, row_id, cell_id, given)
             if accepted is not MISSING:
-                self._put_cell_with_defaults(table_id, row_id, cell_id, accepted)
+                if self._guard is None:
+                    self._put_cell_with_defaults(table_id, row_id, cell_id, accepted)
+                else:
+                    self._guard.set_cell(table_id, row_id, cell_id, accepted)
         except BaseException as error:
             self._abandon(error)
             raise
@@ -383,9 +389,13 @@ class Writing(Validation):
             self._accepts_encoded = before
         return self
 
-    def _write_content(self, content: object) -> None:
+    def _write_content(self, content: Any) -> None:
         if not isinstance(content, (list, tuple)):
             return
+        if self._guard is not None:
+            content = self._guard.content(content, self._accepts_encoded)
+            if content is MISSING:
+                return
         # Both halves are looked at before either is written, so that a strict store refuses both or none.
         tables, values = (*content[:2], MISSING, MISSING)[:2]
         accepted_tables = None if _is_empty(tables) else self._accept_tables(tables)
@@ -411,6 +421,9 @@ class Writing(Validation):
 
     def _write_tables(self, tables: dict[Id, EncodedTable] | None) -> None:
         if tables is not None:
+            if self._guard is not None:
+                self._guard.write_tables(tables)
+                return
             for table_id, table in tables.items():
                 self._write_table(table_id, table)
             for table_id in [table_id for table_id in self._tables if table_id not in tables]:
@@ -418,6 +431,9 @@ class Writing(Validation):
 
     def _write_table(self, table_id: Id, table: EncodedTable | None) -> None:
         if table is None:
+            return
+        if self._guard is not None:
+            self._guard.write_table(table_id, table)
             return
         if self._unobserved and self._depth == 1 and table_id not in self._tables and not self._record.cells:
             self._insert_table_unobserved(table_id, table)
@@ -430,6 +446,9 @@ class Writing(Validation):
                 self._delete_row(table_id, row_id)
 
     def _write_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
+        if self._guard is not None:
+            self._guard.write_row(table_id, row_id, row)
+            return
         table = self._tables.get(table_id)
         present = None if table is None else table.get(row_id)
         if present is None:
@@ -447,20 +466,30 @@ class Writing(Validation):
             self._put_cell_with_defaults(table_id, row_id, cell_id, cell)
 
     def _put_cell_with_defaults(self, table_id: Id, row_id: Id, cell_id: Id, cell: EncodedCell) -> None:
-        rules = None if self._tables_rules is None else self._tables_rules.get(table_id)
-        if rules is not None and row_id not in self._tables.get(table_id, ()):
-            for absent_id in rules.non_defaulted:
-                if absent_id != cell_id:
-                    self._note_absent_cell(table_id, row_id, absent_id)
-            row = {intern(cell_id): cell}
-            for default_id, default in rules.defaults.items():
-                row.setdefault(default_id, default)
-            self._add_row(table_id, row_id, row)
+        if self._guard is not None:
+            self._guard.put_cell(table_id, row_id, cell_id, cell)
+        elif self._tables_rules is not None and row_id not in self._tables.get(table_id, ()):
+            self._add_row(table_id, row_id, self._with_defaults(table_id, row_id, cell_id, cell))
         else:
             self._put_cell(table_id, row_id, cell_id, cell)
 
+    def _with_defaults(self, table_id: Id, row_id: Id, cell_id: Id, cell: EncodedCell) -> EncodedRow:
+        """Return the row that one cell begins."""
+        row = {intern(cell_id): cell}
+        rules = None if self._tables_rules is None else self._tables_rules.get(table_id)
+        if rules is not None:
+            for absent_id in rules.non_defaulted:
+                if absent_id != cell_id:
+                    self._note_absent_cell(table_id, row_id, absent_id)
+            for default_id, default in rules.defaults.items():
+                row.setdefault(default_id, default)
+        return row
+
     def _write_values(self, values: EncodedRow | None) -> None:
         if values is not None:
+            if self._guard is not None:
+                self._guard.write_values(values)
+                return
             for value_id, value in values.items():
                 self._put_value(value_id, value)
             for value_id in [value_id for value_id in self._values if value_id not in values]:
@@ -468,28 +497,46 @@ class Writing(Validation):
 
     def _write_partial_values(self, partial_values: object) -> None:
         for value_id, value in (self._accept_values(partial_values, partial=True) or {}).items():
-            self._put_value(value_id, value)
+            if self._guard is None:
+                self._put_value(value_id, value)
+            else:
+                self._guard.write_value(value_id, value)
 
     def _write_value(self, value_id: Id, value: object) -> None:
         given = value(self.get_value(value_id, MISSING)) if callable(value) else value
         accepted = self._accept_value(value_id, given)
         if accepted is not MISSING:
-            self._put_value(value_id, accepted)
+            if self._guard is None:
+                self._put_value(value_id, accepted)
+            else:
+                self._guard.write_value(value_id, accepted)
 
     def _remove_tables(self) -> None:
+        if self._guard is not None:
+            self._guard.remove_tables()
+            return
         for table_id in list(self._tables):
             self._remove_table(table_id)
 
     def _remove_table(self, table_id: Id) -> None:
+        if self._guard is not None:
+            self._guard.remove_table(table_id)
+            return
         for row_id in list(self._tables.get(table_id, ())):
             self._remove_row(table_id, row_id)
 
     def _delete_row(self, table_id: Id, row_id: Id) -> None:
+        if self._guard is not None:
+            self._guard.delete_row(table_id, row_id)
+            return
         if row_id in self._tables.get(table_id, ()):
             self._release_row_id(table_id, row_id)
             self._remove_row(table_id, row_id)
 
     def _delete_cell(self, table_id: Id, row_id: Id, cell_id: Id, force_del: bool) -> None:
+        if self._guard is not None:
+            self._guard.delete_cell(table_id, row_id, cell_id, force=force_del)
+            return
         if cell_id not in self._find_row(table_id, row_id):
             return
         rules = None if self._tables_rules is None else self._tables_rules.get(table_id)
@@ -501,10 +548,16 @@ class Writing(Validation):
             self._put_cell(table_id, row_id, cell_id, rules.defaults[cell_id])
 
     def _delete_values(self) -> None:
+        if self._guard is not None:
+            self._guard.delete_values()
+            return
         for value_id in list(self._values):
             self._delete_value(value_id)
 
     def _delete_value(self, value_id: Id) -> None:
+        if self._guard is not None:
+            self._guard.delete_value(value_id)
+            return
         if value_id not in self._values:
             return
         rules = self._values_rules
@@ -524,6 +577,11 @@ class Writing(Validation):
         return row_id
 
     def _write_changes(self, tables: Mapping[Any, Any], values: Mapping[Any, Any]) -> None:
+        if self._guard is not None:
+            changes = self._guard.changes(tables, values, self._accepts_encoded)
+            if changes is MISSING:
+                return
+            tables, values = changes[0], changes[1]
         if self._strict:
             self._check_changes(tables, values)
         for given_table_id, table in tables.items():
@@ -544,7 +602,11 @@ class Writing(Validation):
         if row is MISSING:
             self._delete_row(table_id, row_id)
             return
-        if self._tables_rules is None and row_id not in self._tables.get(table_id, ()):
+        if (
+            self._tables_rules is None
+            and self._guard is None
+            and row_id not in self._tables.get(table_id, ())
+        ):
             plain = plain_row(row)
             if plain:
                 self._add_row(table_id, row_id, plain)
