@@ -25,7 +25,7 @@ from tests.simulation.oracle import (
 from tests.simulation.plan import Fate
 
 SECONDS = 12.0
-PATIENCE = 300.0
+PATIENCE = 120.0
 TABLES = (
     TableSchema("todo", ("id",), ("text", "done", "n")),
     TableSchema("pair", ("id",), ("grp", "n")),
