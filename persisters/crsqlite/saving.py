@@ -20,6 +20,7 @@ from replicell.persisters.crsqlite.schema import (
     schema_version,
 )
 from replicell.persisters.crsqlite.tables import MappedSchemas, MappedTable, Seen
+from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.unsaved import RowState, UnsavedChanges
 from replicell.store.ids import Id
@@ -63,10 +64,18 @@ class Saver:
             seen: How far the database has been loaded; None if others' changes are not to be loaded.
             facts: The store's schema.
         """
+        is_careful = False
         while True:
             schemas = self._schemas.read(connection)
             plan = plan_save(unsaved, self._targets, schemas)
-            result = self._attempt(connection, plan, schemas, unsaved, seen, facts)
+            try:
+                result = self._attempt(connection, plan, schemas, unsaved, seen, facts, is_careful)
+            except apsw.ConstraintError:
+                if is_careful:
+                    raise
+                # Somebody gave the table rules of its own. To find out which rows break them, go one by one.
+                is_careful = True
+                continue
             if result is not None:
                 result.unstorable = plan.unstorable
                 return result
@@ -79,6 +88,7 @@ class Saver:
         unsaved: UnsavedChanges,
         seen: Seen | None,
         facts: SchemaFacts,
+        is_careful: bool,
     ) -> SaveResult | None:
         """Save as planned; None if the plan must be made anew because the schema has changed."""
         new_tables = plan.new_tables()
@@ -90,7 +100,7 @@ class Saver:
             for table in plan.changed_tables():
                 add_columns(connection, table.table.name, table.new_columns)
             return None
-        return self._write(connection, plan, schemas, unsaved, seen, facts)
+        return self._write(connection, plan, schemas, unsaved, seen, facts, is_careful)
 
     def _write(
         self,
@@ -100,7 +110,9 @@ class Saver:
         unsaved: UnsavedChanges,
         seen: Seen | None,
         facts: SchemaFacts,
+        is_careful: bool,
     ) -> SaveResult | None:
+        write = _write_one_by_one if is_careful else _write_table
         try:
             with transaction(connection):
                 if schema_version(connection) != self._schemas.version:
@@ -112,7 +124,7 @@ class Saver:
                 ]
                 if not incomplete:
                     for table in plan.tables:
-                        _write_table(connection, table)
+                        write(connection, table, plan.unstorable)
                 if loaded is not None:
                     loaded.version = Seen(self._loader.version(connection, schemas), schemas)
                 if incomplete:
@@ -197,12 +209,30 @@ def _is_partial(unsaved: UnsavedChanges, table_id: Id, row_id: Id) -> bool:
     return row is not None and row.state is RowState.PARTIAL
 
 
-def _write_table(connection: apsw.Connection, plan: TablePlan) -> None:
+def _write_table(connection: apsw.Connection, plan: TablePlan, unstorable: list[UnstorableCellError]) -> None:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
         connection.executemany(_delete_sql(name, key), plan.deleted)
     for columns, rows in plan.rows.items():
         connection.executemany(_upsert_sql(name, key, columns), rows)
+
+
+def _write_one_by_one(
+    connection: apsw.Connection, plan: TablePlan, unstorable: list[UnstorableCellError]
+) -> None:
+    name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
+    writes = [(_delete_sql(name, key), row) for row in plan.deleted]
+    writes += [
+        (_upsert_sql(name, key, columns), tuple(row)) for columns, rows in plan.rows.items() for row in rows
+    ]
+    for sql, bindings in writes:
+        try:
+            with connection:  # a savepoint, as a transaction is open
+                connection.execute(sql, bindings)
+        except apsw.ConstraintError as error:
+            row_id = None if table_id is None else str(bindings[0])
+            reason = f"table {name!r} of the database refuses the row ({error})"
+            unstorable.append(UnstorableCellError(table_id, row_id, None, reason))
 
 
 def _insert_rows(connection: apsw.Connection, plan: TablePlan) -> None:

@@ -165,6 +165,24 @@ async def test_an_unstorable_value_is_reported(db: CrSqliteDatabase) -> None:
     assert await rows(db, "settings") == [("_", 1)]
 
 
+async def test_a_row_that_breaks_the_rules_of_its_table_is_reported_and_blocks_nothing_else(
+    db: CrSqliteDatabase,
+) -> None:
+    await db.execute("CREATE TABLE todo (id TEXT PRIMARY KEY NOT NULL, count CHECK (count > 0))")
+    await db.execute("SELECT crsql_as_crr('todo')")
+    store = create_store()
+    persister, errors = await start(store, db)
+    store.set_table("todo", {"1": {"count": 1}, "2": {"count": -2}, "3": {"count": 3}})
+    await persister.flush()
+    assert [(type(error), getattr(error, "row_id", "")) for error in errors] == [(UnstorableCellError, "2")]
+    assert "CHECK constraint failed" in str(errors[0])
+    assert await rows(db) == [("1", 1), ("3", 3)]
+    store.set_cell("todo", "2", "count", 2)
+    await persister.flush()
+    assert await rows(db) == [("1", 1), ("2", 2), ("3", 3)]
+    assert len(await db.execute("SELECT 1 FROM crsql_changes")) == 3
+
+
 async def test_loads_leave_unstorable_cells_in_the_store(db: CrSqliteDatabase) -> None:
     store = create_store().set_row("todo", "1", {"text": "Milk", "big": 1})
     persister, _ = await start(store, db)
