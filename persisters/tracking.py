@@ -11,11 +11,11 @@ from replicell.persisters.errors import PersisterError, UnreadableCellError, Uns
 from replicell.persisters.reconciling import Place, Reconciliation, reconcile, whole_row
 from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
 from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
-from replicell.store.cells import is_same_cell
+from replicell.store.cells import EncodedCell, is_same_cell
 from replicell.store.changes import TransactionLog
 from replicell.store.errors import InvalidWriteError
 from replicell.store.ids import Id
-from replicell.store.missing import MISSING
+from replicell.store.missing import MISSING, MissingType
 from replicell.store.store import Store
 
 __all__ = ["ChangeTracker", "Ids", "Scope"]
@@ -23,7 +23,12 @@ __all__ = ["ChangeTracker", "Ids", "Scope"]
 Ids: TypeAlias = frozenset[Id] | None
 """Some ids, or None for all there are."""
 
-_CAME = 1
+CellPairs: TypeAlias = Mapping[Id, Mapping[Id, tuple[Any, Any]]]
+"""By row and cell, what the cell was and what it is."""
+
+_WENT = -1
+_STATES = {1: RowState.WHOLE, _WENT: RowState.GONE, None: RowState.PARTIAL}
+_NO_IDS: Mapping[Id, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class ChangeTracker:
         problems: list[PersisterError] = list(content.unreadable)
         self.was_applied = True
         if outcome.tables or outcome.values:
-            arrival = self._arriving = _Arrival(outcome, schema, self._scope.shared_tables)
+            arrival = self._arriving = _Arrival(outcome, schema)
             self.was_applied = False
             try:
                 try:
@@ -226,13 +231,12 @@ class ChangeTracker:
         is_edited = False
         for table_id, rows in log.changed_cells.items():
             if _has(self._scope.saved_tables, table_id):
-                row_ids = log.changed_row_ids.get(table_id, {})
-                for row_id, cells in rows.items():
-                    row = _edited_row(table_id, row_id, cells, row_ids.get(row_id), arriving)
-                    if row is not None:
-                        self._unsaved.add_row(table_id, row_id, row)
-                        self._forget_unstorable(table_id, row_id, row.cells)
-                        is_edited = True
+                row_ids = log.changed_row_ids.get(table_id, _NO_IDS)
+                if arriving is not None and _has(self._scope.shared_tables, table_id):
+                    edited = arriving.edited_rows(table_id, rows, row_ids)
+                else:
+                    edited = _edited_rows(rows, row_ids)
+                is_edited = self._note_rows(table_id, edited) or is_edited
         for value_id, (_, value) in log.changed_values.items():
             if _has(self._scope.saved_values, value_id) and not (
                 arriving is not None and arriving.brought_value(value_id, value)
@@ -244,30 +248,41 @@ class ChangeTracker:
             self.edits += 1
             self._on_unsaved()
 
-    def _forget_unstorable(self, table_id: Id, row_id: Id, cells: UnsavedCells) -> None:
+    def _note_rows(self, table_id: Id, rows: dict[Id, UnsavedRow]) -> bool:
         if self._unstorable:
-            self._unstorable.difference_update((table_id, row_id, cell_id) for cell_id in cells)
+            self._unstorable.difference_update(
+                (table_id, row_id, cell_id) for row_id, row in rows.items() for cell_id in row.cells
+            )
+        if rows:
+            self._unsaved.add_rows(table_id, rows)
+        return bool(rows)
 
 
 class _Arrival:
     """Loaded changes on their way into the store."""
 
-    def __init__(self, outcome: Reconciliation, schema: SchemaFacts, shared_tables: Ids) -> None:
+    def __init__(self, outcome: Reconciliation, schema: SchemaFacts) -> None:
         self._outcome = outcome
         self._schema = schema
-        self._shared_tables = shared_tables
         self.refused: list[UnreadableCellError] = []
 
-    def brought_row(self, table_id: Id, row_id: Id) -> bool:
-        return row_id in self._outcome.tables.get(table_id, {}) and _has(self._shared_tables, table_id)
-
-    def brought_cell(self, table_id: Id, row_id: Id, cell_id: Id, cell: object) -> bool:
-        row = self._outcome.tables[table_id][row_id]
-        if row is MISSING:
-            return cell is MISSING
-        if cell_id in row:
-            return is_same_cell(cell, row[cell_id])
-        return is_same_cell(cell, self._schema.defaults.get(table_id, {}).get(cell_id, MISSING))
+    def edited_rows(self, table_id: Id, rows: CellPairs, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
+        """Return what of a transaction that applied loaded rows was not loaded."""
+        brought = self._outcome.tables.get(table_id, {})
+        edited = _edited_rows(
+            {row_id: cells for row_id, cells in rows.items() if row_id not in brought}, row_ids
+        )
+        defaults = self._schema.defaults.get(table_id, {})
+        for row_id, loaded in brought.items():
+            cells = {
+                cell_id: cell
+                for cell_id, (_, cell) in rows.get(row_id, {}).items()
+                if not _is_brought(loaded, cell_id, cell, defaults)
+            }
+            if cells:
+                state = RowState.GONE if row_ids.get(row_id) == _WENT else RowState.PARTIAL
+                edited[row_id] = UnsavedRow(cells, state)
+        return edited
 
     def brought_value(self, value_id: Id, value: object) -> bool:
         return value_id in self._outcome.values and is_same_cell(value, self._outcome.values[value_id])
@@ -294,27 +309,23 @@ class _Arrival:
 _REFUSED = "the store's schema refuses it; it stays as it is in the medium"
 
 
-def _edited_row(
-    table_id: Id,
-    row_id: Id,
-    cells: Mapping[Id, tuple[Any, Any]],
-    coming_or_going: int | None,
-    arriving: _Arrival | None,
-) -> UnsavedRow | None:
-    if arriving is not None and arriving.brought_row(table_id, row_id):
-        edited = {
-            cell_id: cell
-            for cell_id, (_, cell) in cells.items()
-            if not arriving.brought_cell(table_id, row_id, cell_id, cell)
-        }
-        if not edited:
-            return None
-        state = RowState.GONE if coming_or_going not in (None, _CAME) else RowState.PARTIAL
-        return UnsavedRow(edited, state)
-    edited = {cell_id: cell for cell_id, (_, cell) in cells.items()}
-    if coming_or_going is None:
-        return UnsavedRow(edited, RowState.PARTIAL)
-    return UnsavedRow(edited, RowState.WHOLE if coming_or_going == _CAME else RowState.GONE)
+def _edited_rows(rows: CellPairs, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
+    return {
+        row_id: UnsavedRow(
+            {cell_id: pair[1] for cell_id, pair in cells.items()}, _STATES[row_ids.get(row_id)]
+        )
+        for row_id, cells in rows.items()
+    }
+
+
+def _is_brought(
+    loaded: UnsavedCells | MissingType, cell_id: Id, cell: object, defaults: Mapping[Id, EncodedCell]
+) -> bool:
+    if loaded is MISSING:
+        return cell is MISSING
+    if cell_id in loaded:
+        return is_same_cell(cell, loaded[cell_id])
+    return is_same_cell(cell, defaults.get(cell_id, MISSING))
 
 
 def _has(ids: Ids, one: Id) -> bool:

@@ -64,6 +64,14 @@ class UnsavedChanges:
         earlier = rows.get(row_id)
         rows[row_id] = row if earlier is None else earlier.followed_by(row)
 
+    def add_rows(self, table_id: Id, rows: dict[Id, UnsavedRow]) -> None:
+        """Note what happened to rows of a table, as :meth:`add_row` does for one."""
+        if table_id not in self.tables:
+            self.tables[table_id] = rows
+            return
+        for row_id, row in rows.items():
+            self.add_row(table_id, row_id, row)
+
     def add_values(self, values: Mapping[Id, EncodedCell | MissingType]) -> None:
         """Note what happened to values after everything noted so far."""
         self.values.update(values)
