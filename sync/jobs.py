@@ -243,8 +243,8 @@ def settle(
 def disown_server(conn: apsw.Connection) -> None:
     """Prepare a client whose file is a copy of the server's for its new site id (write).
 
-    What it wrote so far bears the server's id, so it would seem to have come from there. A cursor that the server
-    cannot know makes both exchange everything anew.
+    What it wrote so far bears the server's id, so it would seem to have come from there. A cursor that the
+    server cannot know makes both exchange everything anew.
     """
     ledger.store_server(conn, Cursor(_site_id(conn), current_epoch(conn), 0))
 

@@ -65,6 +65,7 @@ class Session:
         self._now = 0.0
         self._adopting = 0
         self._schema_wanted = False
+        self._schema_asked_at = float("-inf")
         self.state: Literal["handshake", "live", "closed"] = "handshake"
         self._outbound: Outbound | None = None
         self._inbound: Inbound | None = None
@@ -103,8 +104,8 @@ class Session:
             self.close("timeout", f"the handshake took longer than {self._options.handshake_timeout} seconds")
         elif self.state == "live" and self._outbound is not None:
             self._outbound.tick(now)
-            if self._schema_wanted:
-                self._schema_wanted = False
+            if self._schema_wanted and now >= self._schema_asked_at + self._options.heartbeat_interval:
+                self._schema_asked_at = now
                 self._send(AskSchema())
 
     def hold_sending(self, held: bool) -> None:
@@ -165,6 +166,7 @@ class Session:
             case Heartbeat():
                 self._inbound.heartbeat(message)
             case Schema(tables):
+                self._schema_wanted = False
                 self._adopt(tables)
             case AskSchema():
                 self._outbound.repeat_tables()

@@ -1,4 +1,5 @@
-"""What several tests of the sync layer need: sessions wired back to back, and waiting for what happens elsewhere."""
+"""What several tests of the sync layer need: sessions wired back to back, and waiting for what happens
+elsewhere."""
 
 from __future__ import annotations
 
@@ -25,10 +26,7 @@ from replicell.sync.server_session import Access, ServerSession
 from replicell.sync.session import Session
 
 TODO = TableSchema("todo", ("id",), ("text", "n"))
-UPSERT = (
-    "INSERT INTO todo(id, text) VALUES (?, ?)"
-    " ON CONFLICT(id) DO UPDATE SET text = excluded.text"
-)
+UPSERT = "INSERT INTO todo(id, text) VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET text = excluded.text"
 PATIENCE = 20.0
 
 
@@ -146,8 +144,10 @@ class Link:
 
 def settle(*links: Link) -> None:
     """Let everything happen until nothing is left to happen."""
-    while any([link.step() for link in links]):
-        continue
+    busy = True
+    while busy:
+        steps = [link.step() for link in links]
+        busy = any(steps)
 
 
 def tell(session: Session, message: Message, now: float = 0.0) -> None:

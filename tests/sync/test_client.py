@@ -165,7 +165,7 @@ async def test_it_tells_how_it_is_doing(
     async with sync:
         await reached(sync, SyncStatus.SYNCED)
         await sync.pause()
-        assert sync.status is SyncStatus.PAUSED
+        await reached(sync, SyncStatus.PAUSED)
         await sync.resume()
         await reached(sync, SyncStatus.SYNCED)
         await put(db, "1", "x")
@@ -224,7 +224,7 @@ async def test_waiting_has_an_end(open_database: OpenDatabase, open_client: Open
         waiting = asyncio.ensure_future(sync.wait_until_synced())
         await sync.pause()
         await sync.close()
-        with pytest.raises(SyncClosedError, match="not running|was closed"):
+        with pytest.raises(SyncClosedError, match=r"not running|was closed"):
             await waiting
 
 

@@ -312,7 +312,10 @@ async def test_a_strict_server_parks_what_it_does_not_know_and_the_rest_goes_on(
     await sync_b.wait_until_synced(PATIENCE)
 
     assert await rows(b) == {"1": "x", "2": "later"}
-    assert {(change.table, change.cid) for change in sync_a.refused_changes} >= {("todo", "n"), ("tag", "name")}
+    assert {(change.table, change.cid) for change in sync_a.refused_changes} >= {
+        ("todo", "n"),
+        ("tag", "name"),
+    }
     assert "strict" in sync_a.refused_changes[0].reason or "here" in sync_a.refused_changes[0].reason
 
     async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:

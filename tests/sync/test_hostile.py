@@ -105,10 +105,14 @@ async def test_a_poisonous_change_is_named_to_its_sender_and_the_good_ones_aroun
         await tell(websocket, Changes(EPOCH, 0, 1, 1, 0, True, [GOOD, poison, later]))
         problem = await hear(websocket, Problem)
         assert problem.code == "refused"
-        assert [(row.table, row.pk, row.cid) for row in problem.rows] == [(poison.table, poison.pk, poison.cid)]
+        assert [(row.table, row.pk, row.cid) for row in problem.rows] == [
+            (poison.table, poison.pk, poison.cid)
+        ]
         assert problem.rows[0].reason
 
-        await tell(websocket, Changes(EPOCH, 1, 2, 2, 0, True, [bad(pk=pack_key(["c"]), val="still welcome")]))
+        await tell(
+            websocket, Changes(EPOCH, 1, 2, 2, 0, True, [bad(pk=pack_key(["c"]), val="still welcome")])
+        )
         await eventually(db, lambda: has_rows(db, 3))
 
     await put(db, "d", "from the honest one")
@@ -180,7 +184,12 @@ async def test_a_message_that_is_not_allowed_ends_its_senders_connection(
 
 @pytest.mark.parametrize(
     "hello",
-    [Hello(2, SITE, [], []), Hello(PROTOCOL, b"", [], []), Hello(PROTOCOL, b"x" * 17, [], []), Ready(EPOCH, 0)],
+    [
+        Hello(2, SITE, [], []),
+        Hello(PROTOCOL, b"", [], []),
+        Hello(PROTOCOL, b"x" * 17, [], []),
+        Ready(EPOCH, 0),
+    ],
     ids=["a protocol to come", "no site id", "a long site id", "no hello"],
 )
 async def test_a_bad_beginning_is_the_end(open_server: OpenServer, hello: Message) -> None:
@@ -219,7 +228,8 @@ async def test_a_lost_acknowledgement_is_repeated_when_asked_for(open_server: Op
 
 
 @pytest.mark.parametrize(
-    "name", ["order", "a b", 'a"b', "replicell_peers", "crsql_changes", "sqlite_master", "x; DROP TABLE todo", ""]
+    "name",
+    ["order", "a b", 'a"b', "replicell_peers", "crsql_changes", "sqlite_master", "x; DROP TABLE todo", ""],
 )
 async def test_a_table_name_that_is_none_is_refused_and_harms_nothing(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, name: str

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--schema",
         choices=("auto", "strict"),
         default="auto",
-        help="auto: create the tables clients announce; strict: keep to the room's own (default: %(default)s)",
+        help="auto: create the tables clients announce, strict: keep the room's own (default: %(default)s)",
     )
     parser.add_argument(
         "--max-message-size",
