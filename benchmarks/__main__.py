@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,27 +46,44 @@ def figures_of(section: str) -> Iterator[Figure]:
         yield from sync_figures()
 
 
-def main(arguments: list[str]) -> int:
+def describe_conditions() -> str:
+    """Say on what the figures are measured, and how busy that already is: other work slows both sides."""
+    if shutil.which("node") is None:
+        raise NodeMissingError(
+            "Node is not installed; the benchmarks need Node 20 or later for TinyBase's side"
+        )
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    return (
+        f"CPython {platform.python_version()}, Node {version}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores{load}; medians of alternating runs."
+    )
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure replicell beside its peers."
     )
     parser.add_argument(
         "sections", nargs="*", metavar="section", help=f"some of {', '.join(SECTIONS)}; default: all"
     )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="also write the figures as a Markdown table"
-    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the figures as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     options = parser.parse_args(arguments)
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    return options
 
+
+def main(arguments: list[str]) -> int:
+    options = parsed(arguments)
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_OF_A_FILE)
     figures: list[Figure] = []
     try:
+        conditions = describe_conditions()
         for section in options.sections or SECTIONS:
             for figure in figures_of(section):
                 figures.append(figure)
@@ -72,15 +92,11 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     print_table(figures, console)
+    console.print(conditions)
     if options.markdown:
-        options.markdown.write_text(as_markdown(figures), encoding="utf-8")
+        options.markdown.write_text(f"{as_markdown(figures)}\n{conditions}\n", encoding="utf-8")
     if options.json:
-        about = {
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "system": platform.system(),
-        }
-        options.json.write_text(as_json(figures, about), encoding="utf-8")
+        options.json.write_text(as_json(figures, {"conditions": conditions}), encoding="utf-8")
     return 0
 
 

@@ -16,6 +16,7 @@ __all__ = ["peer_lines"]
 
 SECTION = "One observed assignment"
 ASSIGNMENTS = 20_000
+REPETITIONS = 15
 Assign = Callable[[int], None]
 
 
@@ -134,6 +135,7 @@ def peer_lines() -> Iterator[Line]:
             peer,
             measured(prepare),
             speed(1),
+            repetitions=REPETITIONS,
         )
     yield Line(
         SECTION,
@@ -144,4 +146,5 @@ def peer_lines() -> Iterator[Line]:
         measured(with_nested_dict),
         None,
         ratio="cost",
+        repetitions=REPETITIONS,
     )

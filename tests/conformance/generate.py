@@ -328,10 +328,8 @@ class ScriptWriter:
     def sorting(self) -> list[Any]:
         table_id = self.pick(TABLES)
         cell_id = self.pick((UNDEFINED, "n"))
-        descending, offset = (
-            self.chance(0.5),
-            self.pick((0, 0, 0, 1, -1, *((9, 20) if self.has_many_rows else ()))),
-        )
+        descending = self.chance(0.5)
+        offset = self.pick((0, 0, 0, 1, -1, *((9, 20) if self.has_many_rows else ())))
         limit = self.pick((UNDEFINED, 0, 1, 2, *((5, 15) if self.has_many_rows else ())))
         if self.chance(0.5):
             return [table_id, cell_id, descending, offset, limit]
