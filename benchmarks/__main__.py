@@ -49,9 +49,7 @@ def figures_of(section: str) -> Iterator[Figure]:
 def describe_conditions() -> str:
     """Say on what the figures are measured, and how busy that already is: other work slows both sides."""
     if shutil.which("node") is None:
-        raise NodeMissingError(
-            "Node is not installed; the benchmarks need Node 20 or later for TinyBase's side"
-        )
+        raise NodeMissingError("Node is not installed; TinyBase's side of the figures needs Node 20 or later")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     return (

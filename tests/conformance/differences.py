@@ -139,6 +139,13 @@ PATCHES = (
         "    if (!isUndefined(defaultValue) && !skipMiddleware) {",
     ),
     Patch(
+        "nothing of what was rolled back is remembered",
+        "TinyBase orders events of later writes, by will-finish listeners, after what was rolled back before.",
+        "collClear(changedValues);",
+        "[changedValues, changedTableIds, changedTableCellIds, changedRowCount, changedRowIds, changedCellIds,\n"
+        "    changedValueIds].forEach(collClear);",
+    ),
+    Patch(
         "InvalidCell mutators are told of what was invalid before them",
         "TinyBase hands them a list that grows with what they try themselves.",
         "mutator ? mapClone3(invalidCells) : invalidCells,",

@@ -372,7 +372,10 @@ class ScriptWriter:
         kind, letters = self.pick(LISTENER_KINDS)
         mutator = not kind.endswith("Transaction") and self.chance(0.3)
         mutator = mutator and (self.mended or not kind.startswith("Invalid"))
-        return ["listen", kind, self.ids_or_wildcards(letters), self.behaviour(mutator), mutator]
+        behaviour = self.behaviour(mutator)
+        if kind == "WillFinishTransaction" and self.rolls_back and not self.mended:
+            behaviour.pop("ops", None)
+        return ["listen", kind, self.ids_or_wildcards(letters), behaviour, mutator]
 
     def listen_to_sorted_row_ids(self) -> list[Any]:
         mutator = self.chance(0.2)
