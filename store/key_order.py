@@ -98,6 +98,15 @@ class KeyOrder:
         self._last += 1
         self._insert(thing_id, (key, self._last))
 
+    def add_all(self, keys: Mapping[Id, Any]) -> None:
+        """Add ids that are not there, in this order, each after those with an equal key."""
+        if len(keys) > 64 + len(self._entries) // 8:
+            present = {thing_id: entry[0] for thing_id, entry in self._entries.items()}
+            self.fill([*self, *keys], {**present, **keys})
+        else:
+            for thing_id, key in keys.items():
+                self.add(thing_id, key)
+
     def discard(self, thing_id: Id) -> None:
         """Remove an id, if it is there."""
         entry = self._entries.pop(thing_id, None)
