@@ -23,6 +23,7 @@ __all__ = [
     "TransactionLog",
     "TransactionRecord",
     "ValueChange",
+    "note_id",
 ]
 
 EncodedRow: TypeAlias = dict[Id, EncodedCell]

@@ -75,7 +75,7 @@ class ListenerControl(SchemaSetting):
     @overload
     def add_sorted_row_ids_listener(
         self,
-        table_id: SortedRowIdsArgs,
+        table_id: SortedRowIdsArgs | Mapping[str, Any],
         cell_id: SortedRowIdsListener,
         descending: bool = False,
     ) -> Id: ...
@@ -92,7 +92,7 @@ class ListenerControl(SchemaSetting):
     ) -> Id: ...
     def add_sorted_row_ids_listener(
         self,
-        table_id: IdLike | SortedRowIdsArgs,
+        table_id: IdLike | SortedRowIdsArgs | Mapping[str, Any],
         cell_id: IdLike | SortedRowIdsListener | None,
         descending: bool = False,
         offset: int = 0,

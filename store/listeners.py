@@ -70,7 +70,7 @@ class Listener:
         """Name this listener and what it was called with, for the note on its error."""
         callback = getattr(self.callback, "callback", self.callback)
         name = getattr(callback, "__qualname__", None) or repr(callback)
-        called_with = ", ".join(map(repr, arguments))
+        called_with = ", ".join([repr(it) for it in arguments if not callable(it)])
         role = "mutator listener" if self.mutator else "listener"
         return f"in {self.kind} {role} {self.id!r} ({name}), called with ({called_with})"
 

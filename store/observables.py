@@ -16,7 +16,7 @@ from replicell.store.observers import Observation
 if TYPE_CHECKING:
     from replicell.store.store import Store
 
-__all__ = ["observe"]
+__all__ = ["observe", "same_content"]
 
 _T = TypeVar("_T")
 

@@ -153,10 +153,10 @@ class Reading(StoreState):
         sorter: Sorter | None = None,
     ) -> list[Id]: ...
     @overload
-    def get_sorted_row_ids(self, table_id: SortedRowIdsArgs) -> list[Id]: ...
+    def get_sorted_row_ids(self, table_id: SortedRowIdsArgs | Mapping[str, Any]) -> list[Id]: ...
     def get_sorted_row_ids(
         self,
-        table_id: IdLike | SortedRowIdsArgs,
+        table_id: IdLike | SortedRowIdsArgs | Mapping[str, Any],
         cell_id: IdLike | None = None,
         descending: bool = False,
         offset: int = 0,

@@ -8,7 +8,7 @@ fast: what is stored when this is written here? TinyBase's rules apply, to the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from replicell.store.cells import (
@@ -44,9 +44,9 @@ CellType: TypeAlias = Literal["string", "number", "boolean", "object", "array"]
 class CellSchema(TypedDict, total=False):
     """What may stand in one cell (or value)."""
 
-    type: CellType | list[CellType]
+    type: CellType | Sequence[CellType]
     """One type, or several of which any will do."""
-    enum: list[str] | list[int] | list[float] | list[bool] | list[str | int | float | bool]
+    enum: Sequence[str | int | float | bool]
     """The only things allowed, instead of a type."""
     default: CellLike
     """What is stored when nothing, or something invalid, is written."""

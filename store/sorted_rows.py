@@ -19,7 +19,7 @@ from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id, to_id
 from replicell.store.missing import MISSING, MissingType
 
-__all__ = ["SortedRows", "SortedRowsSpec", "SortedView", "Sorter", "default_sort_key"]
+__all__ = ["SortedRows", "SortedRowsSpec", "SortedView", "Sorter", "default_sort_key", "same_order"]
 
 Sorter: TypeAlias = Callable[[Any, Any], int | float]
 """Compares two cells (or row ids); negative if the first comes first. An absent cell is given as MISSING."""

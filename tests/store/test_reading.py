@@ -148,12 +148,18 @@ def test_iterating_survives_changes_and_leaves_out_what_is_gone(store: Store) ->
     store.for_each_row("pets", visit)
     assert seen == ["fido"]
     values: list[str] = []
-    store.set_values({"a": 1, "b": 2}).for_each_value(
-        lambda v, value: (values.append(v), store.del_value("b"))
-    )
+
+    def visit_value(value_id: str, value: object) -> None:
+        values.append(value_id)
+        store.del_value("b")
+
+    store.set_values({"a": 1, "b": 2}).for_each_value(visit_value)
     assert values == ["a"]
     cells: list[str] = []
-    store.for_each_cell(
-        "pets", "fido", lambda c, cell: (cells.append(c), store.del_cell("pets", "fido", "age"))
-    )
+
+    def visit_cell(cell_id: str, cell: object) -> None:
+        cells.append(cell_id)
+        store.del_cell("pets", "fido", "age")
+
+    store.for_each_cell("pets", "fido", visit_cell)
     assert cells == ["species"]
