@@ -140,10 +140,10 @@ PATCHES = (
     ),
     Patch(
         "nothing of what was rolled back is remembered",
-        "TinyBase orders events of later writes, by will-finish listeners, after what was rolled back before.",
+        "In TinyBase what was rolled back still orders the events of what will-finish listeners write.",
         "collClear(changedValues);",
-        "[changedValues, changedTableIds, changedTableCellIds, changedRowCount, changedRowIds, changedCellIds,\n"
-        "    changedValueIds].forEach(collClear);",
+        "[changedTableIds, changedTableCellIds, changedRowCount, changedRowIds, changedCellIds]\n"
+        "    .concat([changedValueIds, changedValues]).forEach(collClear);",
     ),
     Patch(
         "InvalidCell mutators are told of what was invalid before them",
