@@ -113,6 +113,10 @@ class TodoApp(App[None]):
         await self._entry.keep_all()
         self.exit()
 
+    def keep_rest(self) -> None:
+        """Take to the list what the entry line still holds when the screen has gone, for whatever reason."""
+        self._entry.keep_rest()
+
     def _go_to_list(self) -> None:
         self.screen.set_focus(self._view)
 

@@ -75,10 +75,7 @@ class EntryLine(Horizontal):
         await self._line.catch_up()
         typed, edited = self._line.value, self._edited
         self._begin_anew()
-        if edited is not None:
-            return self._keep_edit(edited, typed)
-        row_id = self._todos.add(typed)
-        return (Outcome.ADDED, row_id) if row_id else (Outcome.NOTHING, "")
+        return self._take_to_list(typed, edited)
 
     async def keep_all(self) -> None:
         """Take everything typed to the list, also what waits while another todo is edited."""
@@ -86,13 +83,21 @@ class EntryLine(Horizontal):
             await self.keep()
             await self.keep()
 
+    def keep_rest(self) -> None:
+        """Take to the list what is still here when the screen has gone."""
+        self._take_to_list(self._line.value, self._edited)
+        self._take_to_list(self._waiting_draft, None)
+
     async def give_up_edit(self) -> None:
         """Leave the todo that is edited as it is; a new todo's text stays here."""
         await self._line.catch_up()
         if self._edited is not None:
             self._begin_anew()
 
-    def _keep_edit(self, edited: Todo, typed: str) -> tuple[Outcome, str]:
+    def _take_to_list(self, typed: str, edited: Todo | None) -> tuple[Outcome, str]:
+        if edited is None:
+            row_id = self._todos.add(typed)
+            return (Outcome.ADDED, row_id) if row_id else (Outcome.NOTHING, "")
         if typed == edited.text:
             return Outcome.NOTHING, edited.row_id
         if self._todos.rename(edited.row_id, typed):

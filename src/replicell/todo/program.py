@@ -1,24 +1,21 @@
-"""The program around the screen: the terminal, the log, and an orderly end whatever ends it."""
+"""The program around the screen: the terminal and the log."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from replicell.errors import ReplicellError
 from replicell.todo.app import TodoApp
+from replicell.todo.ending import Ending
 from replicell.todo.session import open_session
 from replicell.todo.themes import is_dark_terminal
 
-__all__ = ["NoTerminalError", "run_program"]
+__all__ = ["LogFileError", "NoTerminalError", "run_program"]
 
 
 class NoTerminalError(ReplicellError):
@@ -64,8 +61,11 @@ async def show(database: Path, server: str | None, token: str | None, name: str,
         async with open_session(database, server, token=token) as session:
             app = TodoApp(session, name, is_dark=is_dark)
             ending.on_wish(lambda: app.call_later(app.end))
-            if not ending.is_wished:
-                await app.run_async()
+            try:
+                if not ending.is_wished:
+                    await app.run_async()
+            finally:
+                app.keep_rest()
             return app.return_code or 0
 
 
@@ -90,52 +90,3 @@ def logging_to(file: Path | None) -> Iterator[None]:
         logging.captureWarnings(False)
         root.removeHandler(handler)
         handler.close()
-
-
-class Ending:
-    """Hears when the system wants the program to go, or its terminal has gone, and passes that on.
-
-    It listens until the program has closed everything: a second signal changes nothing any more, least of all
-    does it end the program before the last todo is saved.
-    """
-
-    def __init__(self) -> None:
-        self.is_wished = False
-        self._end: Callable[[], object] | None = None
-
-    def on_wish(self, end: Callable[[], object]) -> None:
-        """Have `end` called when the program shall go."""
-        self._end = end
-
-    def __enter__(self) -> Self:
-        # Where loops have no signal handlers, on Windows, closing the window ends the program at once.
-        with contextlib.suppress(NotImplementedError):
-            for number in self._signals():
-                asyncio.get_running_loop().add_signal_handler(number, self._wish, number)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(NotImplementedError):
-            for number in self._signals():
-                asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _signals(self) -> list[signal.Signals]:
-        known = signal.Signals.__members__
-        return [known[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in known]
-
-    def _wish(self, number: signal.Signals) -> None:
-        if number.name == "SIGHUP":
-            let_go_of_terminal()
-        if self._end is not None and not self.is_wished:
-            self._end()
-        self.is_wished = True
-
-
-def let_go_of_terminal() -> None:
-    """Point the standard streams at nothing, as writing to a terminal that has gone would fail or block."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
