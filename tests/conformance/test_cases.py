@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.conformance.cases import CASES, ROWS, Case
 from tests.conformance.compare import Difference, describe
-from tests.conformance.differences import first_difference
+from tests.conformance.differences import PATCHES, Patch, first_difference
 from tests.conformance.original import VERSION, Original
 from tests.conformance.recorded_cases import FOLDER, read_recorded, recording_path
 from tests.conformance.twin import run_script
+
+DIFFERENCES = Path(__file__).parents[2] / "docs" / "differences.md"
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.row}: {case.name}")
 
@@ -19,6 +23,11 @@ def test_every_row_of_the_feature_list_has_a_case() -> None:
 def test_every_case_has_a_recording_of_the_pinned_version_and_nothing_else_is_recorded() -> None:
     assert {path.name for path in FOLDER.glob("*.json")} == {recording_path(case).name for case in CASES}
     assert {read_recorded(case)["tinybase"] for case in CASES} == {VERSION}
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.name)
+def test_the_docs_tell_of_every_defect_that_is_mended(patch: Patch) -> None:
+    assert patch.documented in " ".join(DIFFERENCES.read_text(encoding="utf-8").split())
 
 
 @every_case
