@@ -90,7 +90,7 @@ class SyncClient:
     ) -> None:
         try:
             parse_uri(url)
-        except InvalidURI as error:
+        except (InvalidURI, ValueError) as error:
             raise SyncError(
                 f"{url!r} is not the address of a room: it looks like ws://host:port/room"
             ) from error

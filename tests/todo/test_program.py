@@ -93,7 +93,9 @@ class TestRefusals:
         with Terminal("todo", "--db", tmp_path / "nowhere" / "a.db") as terminal:
             self.check(terminal, "nowhere")
 
-    @pytest.mark.parametrize("url", ["localhost:8040/room", "http://localhost:8040/room", "ws://"])
+    @pytest.mark.parametrize(
+        "url", ["localhost:8040/room", "http://localhost:8040/room", "ws://", "ws://h:x/r", "ws://h:99999/r"]
+    )
     def test_an_address_that_is_none(self, database: Path, url: str) -> None:
         with Terminal("todo", "--db", database, "--server", url) as terminal:
             self.check(terminal, url)
