@@ -52,15 +52,16 @@ class ModuleListeners:
         self._kinds[kind].add(listener)
         return listener.id
 
-    def remove(self, listener_id: IdLike) -> Listener | None:
-        """Unregister a listener and return it, without callback; unknown ids are ignored."""
+    def remove(self, listener_id: IdLike) -> tuple[str, Path] | None:
+        """Unregister a listener and return its kind and the ids it was for; unknown ids are ignored."""
         listener = self._by_id.pop(to_id(listener_id), None)
-        if listener is not None:
-            listener.callback = None
-            self._pool.release(listener.id)
-            if self._kinds[listener.kind].discard(listener, self._calling > 0):
-                self._dead.append(listener)
-        return listener
+        if listener is None:
+            return None
+        listener.callback = None
+        self._pool.release(listener.id)
+        if self._kinds[listener.kind].discard(listener, self._calling > 0):
+            self._dead.append(listener)
+        return listener.kind, listener.path
 
     def hears(self, kind: str) -> bool:
         """Tell whether anybody listens to a kind."""
