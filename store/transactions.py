@@ -273,27 +273,19 @@ class Transactions(Dispatching):
     ) -> None:
         """End a transaction that has replaced one cell, when nobody may write before its end."""
         normal = self._listeners.normal
+        errors: list[BaseException] = []
         self._depth = -1
         try:
-            if normal.did_finish_transaction.patterns:
-                errors: list[BaseException] = []
-                try:
-                    self._call_update(normal, table_id, row_id, cell_id, new, old)
-                except Exception as error:
-                    errors.append(error)
-                    self._bring_up_modules(True, errors)
-                self._call_every(normal.did_finish_transaction, errors)
-                if errors:
-                    raise_all(errors, str(self._record))
-            elif self._modules:
-                try:
-                    self._call_update(normal, table_id, row_id, cell_id, new, old)
-                except Exception as error:
-                    errors = [error]
-                    self._bring_up_modules(True, errors)
-                    raise_all(errors, str(self._record))
-            else:
+            try:
                 self._call_update(normal, table_id, row_id, cell_id, new, old)
+            except Exception as error:
+                errors.append(error)
+                if self._modules:
+                    self._bring_up_modules(True, errors)
+            if normal.did_finish_transaction.patterns:
+                self._call_every(normal.did_finish_transaction, errors)
+            if errors:
+                raise_all(errors, str(self._record))
         finally:
             # Not cleared: its identity stands for the transaction.
             self._record.cells = {}

@@ -207,6 +207,18 @@ def test_a_listener_added_to_the_bucket_being_told_is_told_as_well() -> None:
     assert [call[0] for call in calls.taken()] == ["old", "same bucket", "new bucket"]
 
 
+def test_a_did_finish_listener_added_by_a_listener_is_told_of_the_same_transaction() -> None:
+    calls, store = Calls(), Store().set_cell("t", "r", "c", 0)
+
+    def add(store: Store, *_: object) -> None:
+        store.del_listener(adder)
+        store.add_did_finish_transaction_listener(calls.named("did"))
+
+    adder = store.add_cell_listener("t", "r", "c", add)
+    store.set_cell("t", "r", "c", 1)
+    assert calls.taken() == [("did",)]
+
+
 def test_call_listener_expands_wildcards_over_what_there_is() -> None:
     calls, store = (
         Calls(),
