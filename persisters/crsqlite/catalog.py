@@ -34,6 +34,7 @@ class CatalogTable:
             author's ordinal, limit).
         changes_sql: The changes after a clock position: bindings (version, key, column, until, author's
             ordinal, limit).
+        plain_columns: Those of them that keep every value as it is.
         defaults: The SQL of each column's default value, for those that have one.
         local_version_sql: A cell's col_version: bindings (packed key's values..., column).
     """
@@ -41,6 +42,7 @@ class CatalogTable:
     name: str
     key: Mapping[str, Affinity]
     columns: Mapping[str, Affinity]
+    plain_columns: frozenset[str]
     defaults: Mapping[str, str]
     stale_cells_sql: str
     versions_sql: str
@@ -118,6 +120,7 @@ def _describe(conn: apsw.Connection, table: str) -> CatalogTable:
         name=table,
         key=ordered_key,
         columns=columns,
+        plain_columns=frozenset(name for name, affinity in columns.items() if affinity == "BLOB"),
         defaults=defaults,
         stale_cells_sql=_stale_cells_sql(table, list(ordered_key)),
         versions_sql=_versions_sql(table),

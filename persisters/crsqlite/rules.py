@@ -97,7 +97,11 @@ def sift_changes(
     tables = catalog.tables(conn)
     sifted = Sifted([], [], [])
     judged_table, judged_pk = "", b""
+    plain_columns: frozenset[str] = frozenset()
     for change in changes:
+        if change.pk == judged_pk and change.table == judged_table and _is_ordinary(change, plain_columns):
+            sifted.accepted.append(change)
+            continue
         try:
             table = tables.get(change.table)
             if table is None:
@@ -108,6 +112,7 @@ def sift_changes(
             if change.pk != judged_pk or change.table != judged_table:
                 _check_key(change.pk, table)
                 judged_table, judged_pk = change.table, change.pk
+                plain_columns = table.plain_columns
             _check_numbers(change)
             _check_cell(change, table)
             if not trusted and (change.col_version > PLAUSIBLE or change.cl > PLAUSIBLE):
@@ -118,6 +123,26 @@ def sift_changes(
         else:
             sifted.accepted.append(change)
     return sifted
+
+
+def _is_ordinary(change: Change, plain_columns: frozenset[str]) -> bool:
+    """Tell at one glance that a cell keeps all rules, as nearly all do; the others are looked at closely."""
+    val = change.val
+    kind = type(val)
+    return (
+        change.cid in plain_columns
+        and 0 < change.col_version <= PLAUSIBLE
+        and 0 < change.cl <= PLAUSIBLE
+        and change.cl & 1 == 1
+        and 0 <= change.seq <= MAX_SEQ
+        and 0 <= change.db_version <= MAX_INTEGER
+        and (
+            val is None
+            or kind is bytes
+            or (isinstance(val, str) and kind is str and val.isascii())
+            or (isinstance(val, int) and kind is int and -_INT64 <= val < _INT64)
+        )
+    )
 
 
 def _check_numbers(change: Change) -> None:

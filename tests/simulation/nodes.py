@@ -51,6 +51,8 @@ class Machine:
 
     def boot(self) -> None:
         self._conn = open_connection(self.path)
+        # Processes crash here, power does not fail.
+        self._conn.execute("PRAGMA synchronous = OFF")
         self.catalog = Catalog()
         with transaction(self._conn):
             begin_epoch(self._conn)
@@ -66,6 +68,7 @@ class Machine:
     def copy_to(self, path: Path) -> None:
         """Copy the file as it is committed now."""
         target = apsw.Connection(str(path))
+        target.execute("PRAGMA synchronous = OFF")
         source = self._conn or apsw.Connection(str(self.path))
         with target.backup("main", source, "main") as backup:
             backup.step()

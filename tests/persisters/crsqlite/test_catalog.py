@@ -36,8 +36,7 @@ def test_only_replicated_tables_are_in_it(conn: apsw.Connection) -> None:
 def test_key_columns_stand_in_primary_key_order_with_their_affinities(conn: apsw.Connection) -> None:
     conn.execute(
         "CREATE TABLE t(v FLOAT, a INT NOT NULL, w VARCHAR(9), b TEXT NOT NULL, x, y DECIMAL,"
-        " z BLOB DEFAULT x'00',
-        " PRIMARY KEY(b, a))"
+        " z BLOB DEFAULT x'00', PRIMARY KEY(b, a))"
     )
     conn.execute("SELECT crsql_as_crr('t')").fetchall()
 
