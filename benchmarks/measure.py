@@ -11,7 +11,7 @@ __all__ = ["Figure", "Line", "Target", "alternate", "at_most", "cost", "speed"]
 
 Unit = Literal["s", "bytes"]
 REPETITIONS = 5
-WARM_UPS = 2
+WARM_UPS = 3
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,7 @@ def store_lines(original: LineProcess) -> Iterator[Line]:
         cost(1),
         ratio="cost",
         unit="bytes",
+        note="tracemalloc beside V8's heapUsed",
         repetitions=3,
         warm_ups=0,
     )
