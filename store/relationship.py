@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from replicell.store.cells import encode_cell
 from replicell.store.changes import EncodedRow, EncodedTable
@@ -187,7 +187,7 @@ def compile_row_id(extractor: RowExtractor) -> TakeRowId:
     extract = compile_extractor(extractor, encoded=True)
 
     def take_row_id(row_id: Id, row: EncodedRow) -> Id | MissingType:
-        found: Any = extract(row_id, row)
+        found: object = extract(row_id, row)
         if found is MISSING:
             return MISSING
         text: Id = to_id(encode_cell(found) if isinstance(found, (dict, list)) else found)
