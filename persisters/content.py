@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -26,11 +26,13 @@ class LoadedTable:
             never saved there, so that it is no deletion if the medium does not have it.
         is_complete: Whether ``rows`` are all rows that the medium has or has ever had. Rows of the store that
             are not among them were never saved there.
+        is_slice: Whether ``rows`` are only some of all those, so that nothing follows for other rows.
     """
 
     rows: Mapping[Id, LoadedRow]
     cell_ids: frozenset[Id]
     is_complete: bool
+    is_slice: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +57,44 @@ class LoadedContent:
         """Whether there is neither a row nor a value."""
         tables = [*self.tables.values(), *([] if self.values is None else [self.values])]
         return not any(row for table in tables for row in table.rows.values())
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, deleted ones included."""
+        return sum(len(table.rows) for table in self.tables.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a table was loaded with all its rows."""
+        return any(table.is_complete for table in self.tables.values())
+
+    def row_ids(self) -> dict[Id, Set[Id]]:
+        """Return the ids of the rows of complete tables."""
+        return {
+            table_id: frozenset(table.rows) for table_id, table in self.tables.items() if table.is_complete
+        }
+
+    def slices(self, size: int) -> Iterator[LoadedContent]:
+        """Hand out everything in parts, and forget it on the way, so that it is held in memory only once.
+
+        Tables that are not complete come first and in one piece. Rows that the medium never had are left to
+        the caller.
+
+        Args:
+            size: Rows of a part at most.
+        """
+        others = {table_id: table for table_id, table in self.tables.items() if not table.is_complete}
+        yield LoadedContent(others, self.values, self.unreadable)
+        for table_id, table in self.tables.items():
+            if not table.is_complete:
+                continue
+            rows, table.rows = dict(table.rows), {}
+            row_ids = list(rows)
+            for start in range(0, len(row_ids) or 1, size):
+                part = {row_id: rows.pop(row_id) for row_id in row_ids[start : start + size]}
+                yield LoadedContent(
+                    {table_id: LoadedTable(part, table.cell_ids, is_complete=True, is_slice=True)}
+                )
 
 
 @dataclass(slots=True)

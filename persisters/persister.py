@@ -1,50 +1,31 @@
-"""What all persisters have in common: when to load and save, what to try again, and who hears of it."""
+"""What all persisters have in common, as programs see it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from enum import IntEnum
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from replicell.persisters.backoff import Backoff
-from replicell.persisters.content import LoadedContent, SaveResult
-from replicell.persisters.errors import PersisterClosedError, PersisterError
-from replicell.persisters.subscription import Subscription
+from replicell.persisters.errors import PersisterClosedError
+from replicell.persisters.operations import Action, ErrorListener, Operations
+from replicell.persisters.status import ProgressListener, Status, StatusListeners
 from replicell.persisters.tracking import ChangeTracker
-from replicell.persisters.unsaved import UnsavedChanges
-from replicell.persisters.waiting import Waiters
+from replicell.persisters.turns import Turns
 from replicell.store.ids import Id
 from replicell.store.store import Store
 
 __all__ = ["ErrorListener", "InitialContent", "Persister", "Status", "StatusListener"]
 
-_log = logging.getLogger("replicell.persisters")
-
-
-_Settle: TypeAlias = Callable[[], object]
-
-
-class Status(IntEnum):
-    """What a persister is doing. Mirrors TinyBase's `Status`."""
-
-    IDLE = 0
-    LOADING = 1
-    SAVING = 2
-
-
-ErrorListener: TypeAlias = Callable[[Exception], object]
 StatusListener: TypeAlias = Callable[["Persister", Status], object]
 InitialContent: TypeAlias = (
     tuple[Mapping[Id, Any], Mapping[Id, Any]] | list[Any] | Callable[[], tuple[Any, Any] | list[Any]]
 )
 
+_ROWS_A_SLICE = 2_000
 
-class Persister(ABC):
+
+class Persister(Operations):
     """Keeps a store and a medium the same, both ways; base of all persisters. Mirrors TinyBase's `Persister`.
 
     What it promises whatever the medium:
@@ -57,15 +38,34 @@ class Persister(ABC):
     Changes are tracked from construction on. Errors that no caller waits for go to ``on_error`` and to the
     log ``replicell.persisters``.
 
-    A subclass moves the data: `_begin_load`, `_begin_save` and `_watch` start work elsewhere and return at
-    once; everything here runs on the thread of the event loop, which is the store's.
+    A subclass moves the data. It provides these, all called on the thread of the event loop, which is the
+    store's, and all returning at once:
+
+    - ``_begin_load() -> Future[LoadedContent]``: reads what has changed in the medium since the content of
+      the last ``_on_applied``; everything the first time. What a medium cannot tell apart from a deletion it
+      must not leave out: a row that is gone is None in `LoadedTable.rows`, and a row that is in no complete
+      table is taken for one the medium never had. Media that only know their whole content use
+      `replicell.persisters.whole_content.WholeContent` to find that out.
+    - ``_begin_save(unsaved) -> Future[SaveResult]``: writes the unsaved cells, best in one transaction with
+      reading what others changed before (`SaveResult.loaded`). If it fails, the changes come again.
+    - ``_watch(on_change) -> Subscription``: calls ``on_change`` when somebody else has changed the medium,
+      not for its own writes.
+    - ``_on_applied(content)``: what ``_begin_load`` gave, or ``SaveResult.loaded``, is now in the store.
+    - ``_release()``: lets go of the medium.
+
+    Persisters of one medium that must not run at once share a `Turns`.
 
     Args:
         store: The store.
         tracker: Which tables and values are saved, and what of them is unsaved.
         on_error: Called with each error that no caller gets.
+        on_progress: Called with a `Progress` while many rows are loaded or saved.
+        save_interval: Seconds during which changes are collected before they are saved automatically;
+            `flush`, `save` and `close` do not wait for it.
         retry_delay: Seconds before a failed load or save is tried again, doubled with each failure.
         max_retry_delay: Seconds at most between tries.
+        turns: Shared by persisters of which only one may load, save or run an action at a time; None for one
+            of its own.
     """
 
     def __init__(
@@ -74,51 +74,25 @@ class Persister(ABC):
         tracker: ChangeTracker,
         *,
         on_error: ErrorListener | None = None,
+        on_progress: ProgressListener | None = None,
+        save_interval: float = 0.0,
         retry_delay: float = 0.05,
         max_retry_delay: float = 5.0,
+        turns: Turns | None = None,
     ) -> None:
+        super().__init__(
+            tracker,
+            on_error=on_error,
+            on_progress=on_progress,
+            save_interval=save_interval,
+            retry_delay=retry_delay,
+            max_retry_delay=max_retry_delay,
+            turns=turns,
+        )
         self._store = store
-        self._tracker = tracker
-        self._on_error = on_error
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._status = Status.IDLE
-        self._status_listeners: dict[str, StatusListener] = {}
-        self._next_listener_id = 0
-        self._stats = {"loads": 0, "saves": 0}
-        self._saved_edits = 0
-        self._operation: asyncio.Future[Any] | None = None
-        self._watching: Subscription | None = None
-        self._is_auto_saving = False
-        self._load_wanted = False
-        self._load_waiters: Waiters[LoadedContent] = Waiters()
-        self._save_waiters: Waiters[None] = Waiters()
-        self._load_backoff = Backoff(retry_delay, max_retry_delay, self._advance)
-        self._save_backoff = Backoff(retry_delay, max_retry_delay, self._advance)
+        self._status_listeners: StatusListeners[Persister] = StatusListeners()
         self._closing: asyncio.Future[None] | None = None
-        self._is_closed = False
         tracker.start(self._on_unsaved)
-
-    # ------------------------------------------------------------------ to be provided by each medium
-
-    @abstractmethod
-    def _begin_load(self) -> asyncio.Future[LoadedContent]:
-        """Begin to read what has changed in the medium since the last load, or everything the first time."""
-
-    @abstractmethod
-    def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
-        """Begin to write changes, which nobody modifies while it runs."""
-
-    @abstractmethod
-    def _watch(self, on_change: Callable[[], None]) -> Subscription:
-        """Have a function called on the loop whenever somebody else has changed the medium."""
-
-    @abstractmethod
-    def _on_applied(self, content: LoadedContent) -> None:
-        """Learn that what was loaded has reached the store, so that the next load may begin after it."""
-
-    @abstractmethod
-    def _release(self) -> None:
-        """Let go of the medium, because the persister is closed."""
 
     # ------------------------------------------------------------------ loading
 
@@ -139,8 +113,8 @@ class Persister(ABC):
         waiting = self._load_waiters.add(self._running_loop())
         self._load_backoff.cancel()
         self._advance()
-        content = await waiting
-        if initial is not None and content.is_empty and self._tracker.is_store_empty():
+        was_empty = await waiting
+        if initial is not None and was_empty and self._tracker.is_store_empty():
             tables, values = initial() if callable(initial) else initial
             self._set_initial_content(tables, values)
         return self
@@ -189,7 +163,8 @@ class Persister(ABC):
             PersisterError: the medium cannot be written; the changes are kept.
         """
         self._begin_use()
-        self._tracker.note_never_saved()
+        for _ in self._tracker.note_never_saved(_ROWS_A_SLICE):
+            await asyncio.sleep(0)
         await self.flush()
         return self
 
@@ -281,6 +256,28 @@ class Persister(ABC):
             await self.stop_auto_save()
         return self
 
+    async def schedule(self, *actions: Action) -> Self:
+        """Run actions between loads and saves, one after the other. Mirrors TinyBase's `schedule`.
+
+        Nothing is loaded or saved while an action runs, by this persister or by others of the same database,
+        so an action must not wait for either. All of them run even if one fails; its error goes to
+        ``on_error``.
+
+        Args:
+            actions: Functions without arguments whose results can be awaited.
+
+        Raises:
+            PersisterClosedError: the persister is closed.
+        """
+        self._begin_use()
+        loop = self._running_loop()
+        waiting = [loop.create_future() for _ in actions]
+        self._actions.extend(zip(actions, waiting, strict=True))
+        self._advance()
+        for done in waiting:
+            await done
+        return self
+
     async def close(self) -> None:
         """Save what is not saved yet, if auto-saving, and let go of store and medium; may be called again.
 
@@ -317,14 +314,11 @@ class Persister(ABC):
         Returns:
             The listener's id, for :meth:`del_listener`.
         """
-        listener_id = str(self._next_listener_id)
-        self._next_listener_id += 1
-        self._status_listeners[listener_id] = listener
-        return listener_id
+        return self._status_listeners.add(listener)
 
     def del_listener(self, listener_id: str) -> Self:
         """Remove a listener; unknown ids are ignored. Mirrors TinyBase's `delListener`."""
-        self._status_listeners.pop(listener_id, None)
+        self._status_listeners.remove(listener_id)
         return self
 
     def get_store(self) -> Store:
@@ -343,137 +337,12 @@ class Persister(ABC):
     ) -> None:
         await self.close()
 
-    # ------------------------------------------------------------------ one load or save at a time
-
-    def _on_unsaved(self) -> None:
-        """React to a finished transaction; it is still the store's turn, so nothing here may write to it."""
-        if self._is_auto_saving and self._operation is None:
-            self._advance()
-
-    def _on_medium_change(self) -> None:
-        self._load_wanted = True
-        self._advance()
-
-    def _advance(self) -> None:
-        if self._operation is not None or self._is_closed:
-            return
-        if self._load_wanted and not self._load_backoff.is_waiting:
-            self._start_load()
-        elif self._is_save_due():
-            self._start_save()
-        else:
-            self._set_status(Status.IDLE)
-
-    def _is_save_due(self) -> bool:
-        if not self._tracker.has_unsaved:
-            return False
-        return bool(self._save_waiters) or (self._is_auto_saving and not self._save_backoff.is_waiting)
-
-    def _start_load(self) -> None:
-        self._set_status(Status.LOADING)
-        self._load_wanted = False
-        waiters = self._load_waiters.take()
-        operation = self._begin(self._begin_load)
-        operation.add_done_callback(lambda done: self._finish(self._end_load(done, waiters)))
-
-    def _end_load(self, done: asyncio.Future[LoadedContent], waiters: Waiters[LoadedContent]) -> _Settle:
-        self._operation = None
-        try:
-            content = done.result()
-            is_applied = self._apply(content, ())
-        except (Exception, asyncio.CancelledError) as error:
-            self._load_again(error if not waiters else None)
-            return partial(waiters.fail, error)
-        if not is_applied:
-            self._load_waiters.extend(waiters)
-            self._load_again()
-            return _nothing
-        self._load_backoff.reset()
-        self._stats["loads"] += 1
-        return partial(waiters.succeed, content)
-
-    def _load_again(self, error: BaseException | None = None) -> None:
-        if error is not None:
-            self._report(error, "loading failed")
-        if self.is_auto_loading() or self._load_waiters:
-            self._load_wanted = True
-            self._load_backoff.wait(self._running_loop())
-
-    def _start_save(self) -> None:
-        self._set_status(Status.SAVING)
-        until = self._tracker.edits
-        unsaved = self._tracker.take()
-        operation = self._begin(lambda: self._begin_save(unsaved))
-        operation.add_done_callback(lambda done: self._finish(self._end_save(done, unsaved, until)))
-
-    def _end_save(self, done: asyncio.Future[SaveResult], unsaved: UnsavedChanges, until: int) -> _Settle:
-        self._operation = None
-        try:
-            result = done.result()
-        except (Exception, asyncio.CancelledError) as error:
-            self._tracker.put_back(unsaved)
-            waiters = self._save_waiters.take(until)
-            if not waiters:
-                self._report(error, "saving failed, the changes are kept")
-            self._save_backoff.wait(self._running_loop())
-            return partial(waiters.fail, error)
-        self._save_backoff.reset()
-        if result.incomplete_rows:
-            self._tracker.put_back(unsaved)
-            self._tracker.complete_rows(result.incomplete_rows)
-            self._apply_beside_save(result, ())
-            return _nothing
-        self._stats["saves"] += 1
-        self._saved_edits = until
-        self._tracker.set_unstorable(result.unstorable)
-        for problem in result.unstorable:
-            self._report(problem, "not saved")
-        self._apply_beside_save(result, (unsaved,))
-        return partial(self._save_waiters.take(until).succeed, None)
-
-    def _apply_beside_save(self, result: SaveResult, just_saved: tuple[UnsavedChanges, ...]) -> None:
-        if result.loaded is None:
-            return
-        try:
-            if not self._apply(result.loaded, just_saved):
-                # Somebody keeps a transaction of the store open, which may still be rolled back.
-                self._load_again()
-        except Exception as error:
-            self._load_again(error)
-
-    def _begin(self, begin: Callable[[], asyncio.Future[Any]]) -> asyncio.Future[Any]:
-        try:
-            self._operation = begin()
-        except Exception as error:
-            self._operation = self._running_loop().create_future()
-            self._operation.set_exception(error)
-        return self._operation
-
-    def _finish(self, settle: _Settle) -> None:
-        # First the status and the next operation, then those who wait, so that they find things settled.
-        self._advance()
-        settle()
-
-    def _apply(self, content: LoadedContent, just_saved: tuple[UnsavedChanges, ...]) -> bool:
-        """Bring what was loaded into the store; False if that is not certain to stay there."""
-        for problem in self._tracker.apply(content, just_saved):
-            self._report(problem, "not loaded")
-        if not self._tracker.was_applied:
-            return False
-        self._on_applied(content)
-        return True
-
     # ------------------------------------------------------------------ helpers
 
     def _begin_use(self) -> None:
         if self._is_closed:
             raise PersisterClosedError("The persister is closed: create a new one for the store.")
         self._running_loop()
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop
 
     def _set_initial_content(self, tables: Mapping[Id, Any], values: Mapping[Id, Any]) -> None:
         with self._store.transaction():
@@ -488,13 +357,8 @@ class Persister(ABC):
             if self._operation is not None:
                 await asyncio.wait([self._operation])
         finally:
-            self._is_closed = True
+            self._stop_operations()
             self._tracker.stop()
-            self._load_backoff.cancel()
-            self._save_backoff.cancel()
-            gone = PersisterClosedError("The persister was closed meanwhile.")
-            self._load_waiters.take().fail(gone)
-            self._save_waiters.take().fail(gone)
             self._release()
             self._set_status(Status.IDLE)
 
@@ -502,27 +366,4 @@ class Persister(ABC):
         if status is self._status:
             return
         self._status = status
-        if self._status_listeners and self._loop is not None:
-            for listener_id in list(self._status_listeners):
-                self._loop.call_soon(self._tell_status, listener_id, status)
-
-    def _tell_status(self, listener_id: str, status: Status) -> None:
-        listener = self._status_listeners.get(listener_id)
-        if listener is not None:
-            try:
-                listener(self, status)
-            except Exception:
-                _log.exception("a status listener failed")
-
-    def _report(self, error: BaseException, what: str) -> None:
-        is_expected = isinstance(error, PersisterError | asyncio.CancelledError)
-        _log.error("%s: %s", what, error or repr(error), exc_info=None if is_expected else error)
-        if self._on_error is not None and isinstance(error, Exception):
-            try:
-                self._on_error(error)
-            except Exception:
-                _log.exception("the error listener failed")
-
-
-def _nothing() -> None:
-    return
+        self._status_listeners.tell(self._loop, self, status)

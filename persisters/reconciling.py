@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable
 from replicell.persisters.schema_facts import SchemaFacts
@@ -91,14 +91,14 @@ class _Reconciler:
     def _table(self, table_id: Id, table: LoadedTable) -> dict[Id, UnsavedCells | MissingType]:
         store = self._store
         if not store.has_table(table_id) and not any(table_id in changes.tables for changes in self._unsaved):
-            return {row_id: dict(cells) for row_id, cells in table.rows.items() if cells}
+            return {row_id: cast("UnsavedCells", cells) for row_id, cells in table.rows.items() if cells}
         changes = {}
         defaults = self._schema.defaults.get(table_id, _NO_DEFAULTS)
         for row_id, cells in table.rows.items():
             row = self._row(table_id, row_id, cells, table, defaults)
             if row or row is MISSING:
                 changes[row_id] = row
-        if table.is_complete:
+        if table.is_complete and not table.is_slice:
             for row_id in store.get_row_ids(table_id):
                 if row_id not in table.rows:
                     self._save_whole(table_id, row_id)
@@ -117,6 +117,8 @@ class _Reconciler:
         if unsaved is None:
             if not loaded:
                 return MISSING if stored else {}
+            if not stored and not self._unstorable:
+                return cast("UnsavedCells", loaded)
             keep: Iterable[Id] = ()
         elif unsaved.state is RowState.GONE:
             return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -114,19 +114,48 @@ class ChangeTracker:
         """Take back what was handed out, because it could not be saved."""
         self._unsaved = unsaved.followed_by(self._unsaved)
 
-    def note_never_saved(self) -> None:
-        """Note all that neither was saved nor came from where it would be saved."""
-        before = self.has_unsaved
-        for table_id in self._store.get_table_ids():
-            if _has(self._scope.saved_tables, table_id) and table_id not in self._known_tables:
-                self._known_tables.add(table_id)
-                for row_id in self._store.get_row_ids(table_id):
-                    self._unsaved.add_row(table_id, row_id, whole_row(self._store, table_id, row_id))
+    def note_never_saved(self, rows_at_once: int) -> Iterator[None]:
+        """Note all that neither was saved nor came from where it would be saved, some rows at a time.
+
+        Whoever uses it may wait between the steps: what changes meanwhile is noted anyway.
+
+        Args:
+            rows_at_once: How many rows are noted in one step.
+        """
         if not self._are_values_known:
             self._are_values_known = True
             self._unsaved.add_values(self._saved_only(self._store.get_encoded_values()))
-        if self.has_unsaved and not before:
-            self.edits += 1
+            self.edits += bool(self._unsaved.values)
+        for table_id in self._store.get_table_ids():
+            if _has(self._scope.saved_tables, table_id) and table_id not in self._known_tables:
+                row_ids = self._store.get_row_ids(table_id)
+                yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
+                self._known_tables.add(table_id)
+
+    def note_unknown_to(self, known: Mapping[Id, Set[Id]], rows_at_once: int) -> Iterator[None]:
+        """Note rows that the medium never had, as :meth:`note_never_saved` does.
+
+        Args:
+            known: All rows that the medium has or ever had, of the tables that it was asked for.
+            rows_at_once: How many rows are noted in one step.
+        """
+        for table_id, row_ids in known.items():
+            if _has(self._scope.saved_tables, table_id) and self._store.has_table(table_id):
+                unknown = [row_id for row_id in self._store.get_row_ids(table_id) if row_id not in row_ids]
+                yield from self._note_whole_rows(table_id, unknown, rows_at_once)
+
+    def _note_whole_rows(self, table_id: Id, row_ids: Sequence[Id], rows_at_once: int) -> Iterator[None]:
+        for start in range(0, len(row_ids), rows_at_once):
+            if start:
+                yield
+            rows = (
+                (row_id, whole_row(self._store, table_id, row_id))
+                for row_id in row_ids[start : start + rows_at_once]
+            )
+            there = {row_id: row for row_id, row in rows if row.cells}  # others went meanwhile
+            if there:
+                self._unsaved.add_rows(table_id, there)
+                self.edits += 1
 
     def complete_rows(self, rows: Iterable[tuple[Id, Id]]) -> None:
         """Note all cells of rows that were deleted in the medium while they had unsaved ones."""
