@@ -9,7 +9,6 @@ from __future__ import annotations
 from replicell.persisters.config import TableLoad, TableSave, TablesConfig, TabularConfig, ValuesConfig
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.persister import CrSqlitePersister, create_crsqlite_persister
-from replicell.persisters.crsqlite.worker import DatabaseChange
 from replicell.persisters.errors import (
     ConfigError,
     DatabaseBusyError,
@@ -28,6 +27,7 @@ from replicell.persisters.errors import (
     UnstorableCellError,
 )
 from replicell.persisters.persister import Persister, Status
+from replicell.persisters.sqlite.worker import DatabaseChange
 from replicell.persisters.subscription import Subscription
 
 __all__ = [

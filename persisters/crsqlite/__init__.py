@@ -5,7 +5,7 @@ from __future__ import annotations
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.persister import CrSqlitePersister, create_crsqlite_persister
 from replicell.persisters.crsqlite.schema import TableSchema
-from replicell.persisters.crsqlite.worker import DatabaseChange
+from replicell.persisters.sqlite.worker import DatabaseChange
 
 __all__ = [
     "CrSqliteDatabase",

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import apsw
 
 from replicell.persisters.crsqlite.extension.locate import extension_path
 from replicell.persisters.crsqlite.extension.release import ENTRY_POINT, VERSION_NUMBER
-from replicell.persisters.errors import (
-    DatabaseBusyError,
-    DatabaseDamagedError,
-    DatabaseError,
-    DatabaseFullError,
-    DatabaseInputOutputError,
-    DatabaseReadOnlyError,
-    DatabaseTooNewError,
-)
+from replicell.persisters.errors import DatabaseTooNewError
+from replicell.persisters.sqlite import connection as plain
+from replicell.persisters.sqlite.connection import translated
 
-__all__ = ["close_connection", "open_connection", "transaction", "translated"]
-
-_NEWEST_FILE_FORMAT = 2
-_WAL_RETRY_SECONDS = 0.005
+__all__ = ["close_connection", "open_connection", "record_local_writes", "transaction", "translated"]
 
 
 def open_connection(
@@ -54,10 +44,11 @@ def open_connection(
         connection = apsw.Connection(name, vfs=vfs)
         try:
             connection.set_busy_timeout(round(busy_timeout * 1000))
-            _refuse_newer_files(connection, name)
+            plain.refuse_newer_format(name)
+            _refuse_newer_extension(connection, name)
             # Half of an insert's time goes into statement journals unless they are kept in memory.
             connection.execute("PRAGMA temp_store = MEMORY")
-            _switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
+            plain.switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
             connection.execute("PRAGMA synchronous = NORMAL")
             _load_extension(connection, library)
         except BaseException:
@@ -71,7 +62,7 @@ def close_connection(connection: apsw.Connection) -> None:
 
     cr-sqlite keeps prepared statements of its own, without whose release SQLite refuses to close.
     """
-    if _is_closed(connection):
+    if plain.is_closed(connection):
         return
     if connection.in_transaction:
         connection.execute("ROLLBACK")
@@ -79,86 +70,26 @@ def close_connection(connection: apsw.Connection) -> None:
     connection.close()
 
 
-@contextmanager
-def transaction(connection: apsw.Connection, immediate: bool = True) -> Iterator[None]:
+def transaction(connection: apsw.Connection, immediate: bool = True) -> AbstractContextManager[None]:
     """Run a block in one transaction: committed at its end, rolled back if it raises.
-
-    A merge that fails leaves cr-sqlite's sync bit on, after which local writes would no longer be recorded
-    for other replicas; so every rollback here switches it off.
 
     Args:
         connection: A connection from :func:`open_connection`, not in a transaction.
         immediate: Take the write lock at once. A transaction that reads first and writes later fails if
             anybody else wrote in between, so only readers should pass False.
     """
-    connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk or a failed cr-sqlite call has already rolled back by itself.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
-        raise
+    return plain.transaction(connection, immediate, after_failure=record_local_writes)
 
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Turn SQLite's errors that tell about the file rather than the statement into replicell's.
+def record_local_writes(connection: apsw.Connection) -> None:
+    """Have local writes recorded for other replicas, as they should always be.
 
-    Errors of single statements (syntax, constraints) pass through as apsw raises them.
-
-    Args:
-        name: The file, for the message.
+    A merge that fails leaves cr-sqlite's sync bit on, which means the contrary.
     """
-    try:
-        yield
-    except apsw.Error as error:
-        replacement = _translation(error, name)
-        if replacement is None:
-            raise
-        raise replacement from error
+    connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
 
 
-def _translation(error: apsw.Error, name: str) -> DatabaseError | None:
-    match error:
-        case apsw.BusyError() | apsw.LockedError():
-            return DatabaseBusyError(
-                f"{name} is locked by another connection: let that finish, or raise busy_timeout."
-            )
-        case apsw.FullError():
-            return DatabaseFullError(f"{name} cannot grow ({error}): make room on the disk.")
-        case apsw.ReadOnlyError() | apsw.PermissionsError():
-            return DatabaseReadOnlyError(
-                f"{name} cannot be written ({error}): check the permissions of the file and of its folder."
-            )
-        case apsw.NotADBError():
-            return DatabaseDamagedError(
-                f"{name} is not an SQLite database, or an encrypted one: "
-                "name another file, or decrypt it first. It has not been touched."
-            )
-        case apsw.CorruptError():
-            return DatabaseDamagedError(
-                f"{name} is corrupt ({error}): restore it from a backup, or move it away and let another "
-                "replica fill a new one."
-            )
-        case apsw.CantOpenError():
-            return DatabaseInputOutputError(
-                f"{name} cannot be opened ({error}): check that its folder exists and may be written."
-            )
-        case apsw.IOError():
-            return DatabaseInputOutputError(f"{name} cannot be read or written ({error}): check the disk.")
-    return None
-
-
-def _refuse_newer_files(connection: apsw.Connection, name: str) -> None:
-    header = _header(name)
-    if len(header) >= 20 and max(header[18], header[19]) > _NEWEST_FILE_FORMAT:
-        raise DatabaseTooNewError(
-            f"{name} has SQLite file format {max(header[18], header[19])}, "
-            f"this program knows {_NEWEST_FILE_FORMAT} at most: upgrade apsw. The file has not been touched."
-        )
+def _refuse_newer_extension(connection: apsw.Connection, name: str) -> None:
     has_master = "SELECT count(*) FROM sqlite_schema WHERE name = 'crsql_master'"
     if not connection.execute(has_master).get:
         return
@@ -168,27 +99,6 @@ def _refuse_newer_files(connection: apsw.Connection, name: str) -> None:
             f"{name} was written by cr-sqlite {version}, this program uses {VERSION_NUMBER}: "
             "open it with a newer replicell. The file has not been touched."
         )
-
-
-def _header(name: str) -> bytes:
-    path = Path(name)
-    if name == ":memory:" or not path.is_file():
-        return b""
-    with path.open("rb") as file:
-        header = file.read(20)
-    return header if header.startswith(b"SQLite format 3\0") else b""
-
-
-def _switch_to_wal(connection: apsw.Connection, deadline: float) -> None:
-    # SQLite does not wait for other connections in this one statement, whatever the busy timeout.
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except apsw.BusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_WAL_RETRY_SECONDS)
 
 
 def _load_extension(connection: apsw.Connection, library: Path) -> None:
@@ -203,11 +113,3 @@ def _load_extension(connection: apsw.Connection, library: Path) -> None:
         raise
     finally:
         connection.enable_load_extension(False)
-
-
-def _is_closed(connection: apsw.Connection) -> bool:
-    try:
-        connection.in_transaction  # noqa: B018 - apsw has no attribute that says whether it is closed
-    except apsw.ConnectionClosedError:
-        return True
-    return False

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import threading
-import warnings
-import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self, TypeVar, TypeVarTuple
 
 import apsw
 
-from replicell.persisters.crsqlite.connection import open_connection, transaction
+from replicell.persisters.crsqlite.connection import (
+    close_connection,
+    open_connection,
+    record_local_writes,
+    transaction,
+)
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
-from replicell.persisters.crsqlite.worker import DatabaseChange, Mode, Worker
 from replicell.persisters.errors import DatabaseClosedError
-from replicell.persisters.subscription import Subscription
+from replicell.persisters.sqlite.database import SqliteDatabase, SqliteEngine
+from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
 
 __all__ = ["CrSqliteDatabase", "DatabaseChange"]
 
-_log = logging.getLogger("replicell.persisters.database")
 
-_T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
+class CrSqliteEngine(SqliteEngine):
+    """Makes connections with cr-sqlite, each of which begins a new epoch of the file."""
+
+    def connect(self) -> apsw.Connection:
+        """Open a connection."""
+        connection = open_connection(self.path, busy_timeout=self.busy_timeout, vfs=self.vfs)
+        try:
+            with transaction(connection):
+                begin_epoch(connection)
+        except BaseException:
+            connection.close(True)
+            raise
+        return connection
+
+    def close(self, connection: apsw.Connection) -> None:
+        """Close a connection."""
+        close_connection(connection)
+
+    def after_failure(self, connection: apsw.Connection) -> None:
+        """Have local writes recorded again, should a merge have failed."""
+        record_local_writes(connection)
 
 
-class CrSqliteDatabase:
+class CrSqliteDatabase(SqliteDatabase):
     """A database file in which every replica may write, offline too.
 
     Persisters and sync clients share one database: they meet in it, and each is told when somebody has
-    committed something. The event loop never waits for SQLite: functions are sent to the database's thread,
+    committed something. `SqliteDatabase` says how it is used: functions are sent to the database's thread,
     where they are called with the connection. Several processes may use the same file at once.
+
+    With plain SQL, write replicated tables with ``INSERT ... ON CONFLICT DO UPDATE``: ``REPLACE`` counts as
+    an edit of every cell of the row, and a changed primary key reaches no other replica. Change the schema
+    of replicated tables in functions given to :meth:`run`, never to :meth:`write`.
 
     Args:
         path: The file; it is created if it is not there. ``":memory:"`` for none.
@@ -57,24 +76,8 @@ class CrSqliteDatabase:
         busy_timeout: float = 5.0,
         vfs: str | None = None,
     ) -> None:
-        if poll_interval <= 0 or busy_timeout < 0:
-            raise ValueError("poll_interval must be positive and busy_timeout not negative, both in seconds.")
-        self._path = os.fspath(path)
-        self._poll_interval = poll_interval
-        self._busy_timeout = busy_timeout
-        self._vfs = vfs
+        super().__init__(path, poll_interval=poll_interval, busy_timeout=busy_timeout, vfs=vfs)
         self._site_id: bytes | None = None
-        self._worker: Worker | None = None
-        self._thread_id = 0
-        self._opening: asyncio.Future[None] | None = None
-        self._closing: asyncio.Future[None] | None = None
-        self._listeners: dict[object, Callable[[DatabaseChange], object]] = {}
-        self._before_close: dict[object, Callable[[], Awaitable[object]]] = {}
-
-    @property
-    def path(self) -> str:
-        """The file as it was given."""
-        return self._path
 
     @property
     def site_id(self) -> bytes:
@@ -84,271 +87,22 @@ class CrSqliteDatabase:
             DatabaseClosedError: the database has not been opened yet.
         """
         if self._site_id is None:
-            raise DatabaseClosedError(f"{self._path} has not been opened yet: await open() first.")
+            raise DatabaseClosedError(f"{self.path} has not been opened yet: await open() first.")
         return self._site_id
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the database can be used: opened, and not closed or closing."""
-        return self._worker is not None and self._opening is None and self._closing is None
-
-    async def open(self) -> Self:
-        """Open the file; opening an open database does nothing.
-
-        Raises:
-            DatabaseDamagedError: the file is not a database, is encrypted or corrupt; it is left as it was.
-            DatabaseTooNewError: a newer version wrote it; it is left as it was.
-            DatabaseBusyError: another connection kept its lock for longer than the busy timeout.
-            DatabaseReadOnlyError: the file or its folder may not be written.
-            ExtensionNotFoundError: cr-sqlite is not installed.
-        """
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-        if self._opening is None and self._worker is None:
-            self._opening = asyncio.ensure_future(self._start())
-        if self._opening is not None:
-            await asyncio.shield(self._opening)
-        return self
-
-    async def close(self) -> None:
-        """Run what is queued, close the file and end the thread; closing a closed database does nothing.
-
-        Persisters of this database save what they have not saved yet and are closed first.
-
-        Raises:
-            PersisterError: a persister could not save; the database is closed nevertheless.
-        """
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
-        if self._closing is None and self._worker is not None:
-            self._closing = asyncio.ensure_future(self._shut_down(self._worker))
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-
-    def read(self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
-        """Call a function with the connection in a transaction that sees one state of the database.
-
-        Calls are run in the order in which they were made, and begin whether or not they are awaited.
-        A call whose future is cancelled before it has begun is left out.
-
-        Args:
-            function: Called on the database's thread. It must not touch anything that belongs to the loop.
-            args: Given to the function after the connection.
-
-        Returns:
-            A future with what the function returns.
-
-        Raises:
-            DatabaseClosedError: the database is not open.
-            DatabaseError: (from the future) the function wrote, or the file cannot be used.
-        """
-        return self._submit(Mode.READ, function, args)
-
-    def write(
-        self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts, origin: object = None
-    ) -> asyncio.Future[_T]:
-        """Call a function with the connection in a transaction that holds the write lock and is committed.
-
-        If the function raises, everything is rolled back. Otherwise the listeners of :meth:`on_change` are
-        told, if something was written.
-
-        Args:
-            function: Called on the database's thread. It must not change the schema of replicated tables.
-            args: Given to the function after the connection.
-            origin: Who writes, for the listeners.
-
-        Returns:
-            A future with what the function returns, settled after the commit.
-
-        Raises:
-            DatabaseClosedError: the database is not open.
-            DatabaseBusyError: (from the future) another connection kept its lock.
-            DatabaseFullError: (from the future) there is no room left.
-        """
-        return self._submit(Mode.WRITE, function, args, origin)
-
-    def run(
-        self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts, origin: object = None
-    ) -> asyncio.Future[_T]:
-        """Call a function with the connection outside a transaction, so that it can begin its own.
-
-        That is what schema changes need. See :meth:`write` for the rest.
-        """
-        return self._submit(Mode.RUN, function, args, origin)
-
-    async def execute(
-        self, sql: str, bindings: Iterable[Any] | Mapping[str, Any] = (), *, origin: object = None
-    ) -> list[tuple[Any, ...]]:
-        """Run SQL and return its rows; it is committed if it writes.
-
-        Write replicated tables with ``INSERT ... ON CONFLICT DO UPDATE``: ``REPLACE`` counts as an edit of
-        every cell of the row, and a changed primary key does not reach other replicas.
-
-        Args:
-            sql: One or more statements, each in a transaction of its own.
-            bindings: Values for ``?``, or a mapping for ``:name``.
-            origin: Who writes, for the listeners.
-        """
-        values = bindings if isinstance(bindings, Mapping) else tuple(bindings)
-        return await self.run(_execute, sql, values, origin=origin)
-
-    def on_change(self, listener: Callable[[DatabaseChange], object]) -> Subscription:
-        """Call a listener on the event loop after each commit that wrote something.
-
-        Commits of other processes and connections are noticed by polling, several of them as one change. The
-        listener asks the database itself what has changed since the version it knows; a listener that raises
-        is logged and keeps nobody else from being told.
-
-        Returns:
-            A subscription, whose ``cancel()`` ends it.
-        """
-        token = object()
-        self._listeners[token] = listener
-        self._update_worker()
-
-        def cancel() -> None:
-            self._listeners.pop(token, None)
-            self._update_worker()
-
-        return Subscription(cancel)
-
-    def before_close(self, hook: Callable[[], Awaitable[object]]) -> Subscription:
-        """Await a hook when :meth:`close` is called, while the database still works.
-
-        Returns:
-            A subscription, whose ``cancel()`` takes the hook away.
-        """
-        token = object()
-        self._before_close[token] = hook
-
-        def cancel() -> None:
-            self._before_close.pop(token, None)
-
-        return Subscription(cancel)
 
     async def reidentify(self) -> None:
         """Give the file a new site id, as a copy of another replica's file needs before both may sync.
 
         What is queued runs first, and what is called meanwhile waits. The file must not be open elsewhere.
         """
-        await self._submit(Mode.REOPEN, reidentify, (self._path,))
+        await self._submit(Mode.REOPEN, reidentify, (self.path,))
         self._site_id = await self.read(_site_id)
 
-    async def __aenter__(self) -> Self:
-        return await self.open()
+    def _engine(self) -> Engine:
+        return CrSqliteEngine(self.path, self._busy_timeout, self._vfs)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        return f"<CrSqliteDatabase {self._path!r} {'open' if self.is_open else 'closed'}>"
-
-    def __del__(self) -> None:
-        worker = getattr(self, "_worker", None)
-        if worker is not None and not worker.is_stopping:
-            message = f"{self._path} was never closed: await close()."
-            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
-            worker.stop()
-
-    def _submit(
-        self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
-    ) -> asyncio.Future[Any]:
-        worker = self._worker
-        if worker is None or self._opening is not None:
-            raise DatabaseClosedError(f"{self._path} is closed: await open() before using it.")
-        if threading.get_ident() != self._thread_id:
-            raise RuntimeError(
-                f"{self._path} belongs to another thread's event loop: "
-                "hand the call over with asyncio.run_coroutine_threadsafe."
-            )
-        return worker.submit(mode, function, args, origin)
-
-    async def _start(self) -> None:
-        worker = Worker(
-            asyncio.get_running_loop(),
-            self._path,
-            self._connector(),
-            self._poll_interval,
-            _weak_teller(weakref.ref(self)),
-        )
-        try:
-            await worker.started
-            self._site_id = await worker.submit(Mode.READ, _site_id, ())
-        except BaseException:
-            worker.stop()
-            raise
-        else:
-            self._worker = worker
-            self._thread_id = threading.get_ident()
-            self._update_worker()
-        finally:
-            self._opening = None
-
-    def _connector(self) -> Callable[[], apsw.Connection]:
-        # Free of `self`, so that the thread does not keep a forgotten database alive.
-        path, busy_timeout, vfs = self._path, self._busy_timeout, self._vfs
-
-        def connect() -> apsw.Connection:
-            connection = open_connection(path, busy_timeout=busy_timeout, vfs=vfs)
-            try:
-                with transaction(connection):
-                    begin_epoch(connection)
-            except BaseException:
-                connection.close(True)
-                raise
-            return connection
-
-        return connect
-
-    async def _shut_down(self, worker: Worker) -> None:
-        errors: list[Exception] = []
-        try:
-            for hook in list(self._before_close.values()):
-                await _collecting(hook(), errors)
-        finally:
-            self._before_close.clear()
-            await _collecting(worker.stop(), errors)
-            worker.join()
-            self._worker = None
-            self._closing = None
-        for error in errors[1:]:
-            _log.error("%s: closing failed", self._path, exc_info=error)
-        if errors:
-            raise errors[0]
-
-    def _update_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.has_listeners = bool(self._listeners)
-
-    def _tell(self, change: DatabaseChange) -> None:
-        for listener in list(self._listeners.values()):
-            try:
-                listener(change)
-            except Exception:
-                _log.exception("%s: a change listener failed", self._path)
-
-
-async def _collecting(awaitable: Awaitable[object], errors: list[Exception]) -> None:
-    try:
-        await awaitable
-    except Exception as error:
-        errors.append(error)
-
-
-def _weak_teller(reference: weakref.ref[CrSqliteDatabase]) -> Callable[[DatabaseChange], None]:
-    def tell(change: DatabaseChange) -> None:
-        database = reference()
-        if database is not None:
-            database._tell(change)
-
-    return tell
-
-
-def _execute(connection: apsw.Connection, sql: str, bindings: Any) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = connection.execute(sql, bindings).fetchall()
-    return rows
+    async def _on_started(self, worker: Worker) -> None:
+        self._site_id = await worker.submit(Mode.READ, _site_id, ())
 
 
 def _site_id(connection: apsw.Connection) -> bytes:

@@ -12,8 +12,8 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.loading import Loader
 from replicell.persisters.crsqlite.saving import Saver
 from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
-from replicell.persisters.crsqlite.worker import DatabaseChange
 from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.sqlite.worker import DatabaseChange
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker
 from replicell.persisters.unsaved import UnsavedChanges

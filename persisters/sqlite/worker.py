@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
-from replicell.persisters.crsqlite.connection import close_connection, transaction, translated
 from replicell.persisters.errors import DatabaseClosedError, DatabaseError
+from replicell.persisters.sqlite.connection import transaction, translated
 
-__all__ = ["DatabaseChange", "Mode", "Worker"]
+__all__ = ["DatabaseChange", "Engine", "Mode", "Worker"]
 
 _log = logging.getLogger("replicell.persisters.database")
 
@@ -34,6 +34,19 @@ class DatabaseChange:
 
     origin: object = None
     external: bool = False
+
+
+class Engine(Protocol):
+    """How connections are made and ended; called on the database's thread."""
+
+    def connect(self) -> apsw.Connection:
+        """Open a connection."""
+
+    def close(self, connection: apsw.Connection) -> None:
+        """Close a connection."""
+
+    def after_failure(self, connection: apsw.Connection) -> None:
+        """Put a connection in order after something was rolled back."""
 
 
 class Mode(Enum):
@@ -54,7 +67,7 @@ class Worker:
     Args:
         loop: The event loop on which futures are settled and changes are told.
         name: The file, for messages.
-        connect: Opens the connection; called on the thread.
+        engine: Opens and closes the connection.
         poll_interval: Seconds between looks at whether another connection has committed.
         tell: Called on the loop with each change.
     """
@@ -63,13 +76,13 @@ class Worker:
         self,
         loop: asyncio.AbstractEventLoop,
         name: str,
-        connect: Callable[[], apsw.Connection],
+        engine: Engine,
         poll_interval: float,
         tell: Callable[[DatabaseChange], None],
     ) -> None:
         self._loop = loop
         self._name = name
-        self._connect = connect
+        self._engine = engine
         self._poll_interval = poll_interval
         self._tell = tell
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -104,7 +117,7 @@ class Worker:
 
     def _main(self) -> None:
         try:
-            self._connection = self._connect()
+            self._connection = self._engine.connect()
         except BaseException as error:
             self._deliver(self.started, None, error, None)
             return
@@ -153,18 +166,18 @@ class Worker:
             case Mode.READ:
                 return _read(connection, job), False
             case Mode.WRITE:
-                return _write(connection, job)
+                return _write(connection, job, self._engine)
             case _:
-                return _run(connection, job)
+                return _run(connection, job, self._engine)
 
     def _reopen(self, job: _Job) -> None:
         if self._connection is not None:
-            close_connection(self._connection)
+            self._engine.close(self._connection)
             self._connection = None
         try:
             job.function(*job.args)
         finally:
-            self._connection = self._connect()
+            self._connection = self._engine.connect()
             self._data_version = _committed_by_others(self._connection)
 
     def _finish(self, job: _Job) -> None:
@@ -172,7 +185,7 @@ class Worker:
         try:
             if self._connection is not None:
                 with translated(self._name):
-                    close_connection(self._connection)
+                    self._engine.close(self._connection)
         except BaseException as raised:
             error = raised
         self._connection = None
@@ -226,7 +239,7 @@ class Worker:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             if self._connection is not None:
-                close_connection(self._connection)
+                self._engine.close(self._connection)
                 self._connection = None
             return False
         return True
@@ -264,14 +277,14 @@ def _read(connection: apsw.Connection, job: _Job) -> Any:
             connection.execute("ROLLBACK")
 
 
-def _write(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
+def _write(connection: apsw.Connection, job: _Job, engine: Engine) -> tuple[Any, bool]:
     before = connection.total_changes()
-    with transaction(connection):
+    with transaction(connection, after_failure=engine.after_failure):
         result = job.function(connection, *job.args)
     return result, connection.total_changes() != before
 
 
-def _run(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
+def _run(connection: apsw.Connection, job: _Job, engine: Engine) -> tuple[Any, bool]:
     # The first tells of rows, the second of schema changes (and, once, of others' commits).
     before = connection.total_changes(), connection.data_version()
     try:
@@ -281,7 +294,7 @@ def _run(connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
+        engine.after_failure(connection)
         raise
     return result, (connection.total_changes(), connection.data_version()) != before
 
