@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Self
 
-from replicell.store.cells import json_text, parse_json
+from replicell.store.cells import content_json, json_text, parse_json
+from replicell.store.changes import EncodedRow
 from replicell.store.missing import MISSING
 from replicell.store.schemas import schema_of
 from replicell.store.writing import Writing
@@ -28,7 +31,7 @@ class JsonForms(Writing):
         '[{"pets":{"fido":{"sold":true}}},{}]'
         """
         self._check_thread()
-        return json_text([self._tables, self._values])
+        return content_json([self._tables, self._values], chain(self._rows(), (self._values,)))
 
     def get_tables_json(self) -> str:
         """Return the tables as JSON. Mirrors TinyBase's ``getTablesJson``.
@@ -37,7 +40,7 @@ class JsonForms(Writing):
         '{"pets":{"fido":{"sold":true}}}'
         """
         self._check_thread()
-        return json_text(self._tables)
+        return content_json(self._tables, self._rows())
 
     def get_values_json(self) -> str:
         """Return the values as JSON. Mirrors TinyBase's ``getValuesJson``.
@@ -46,7 +49,7 @@ class JsonForms(Writing):
         '{"open":true}'
         """
         self._check_thread()
-        return json_text(self._values)
+        return content_json(self._values, (self._values,))
 
     def set_json(self, text: str) -> Self:
         """Replace all content by that of a JSON text. Mirrors TinyBase's ``setJson``.
@@ -109,6 +112,9 @@ class JsonForms(Writing):
         '{"open":{"type":"boolean"}}'
         """
         return json_text(self._values_schema())
+
+    def _rows(self) -> Iterator[EncodedRow]:
+        return chain.from_iterable([table.values() for table in self._tables.values()])
 
     def _tables_schema(self) -> dict[str, Any]:
         self._check_thread()

@@ -25,6 +25,22 @@ def test_json_comes_back_as_it_went() -> None:
     assert Store().set_values_json(store.get_values_json()).get_values() == store.get_values()
 
 
+@pytest.mark.parametrize("odd", ["plain", ":1.0,", '":1.0,', "x:", "e-7", "\\", ',"a":1.0,'])
+def test_numbers_are_written_as_javascript_does_and_strings_are_left_alone(odd: str) -> None:
+    store = Store().set_row(
+        "t", odd, {odd: odd, "a": 1.0, "b": -2.0, "c": 1e-7, "d": 2.5e22, "e": 10.05, "f": -0.0}
+    )
+    store.set_cell("t", odd, "g", [1.0, ":1.0,"])
+    text = store.get_json()
+    assert text.endswith(
+        '"a":1,"b":-2,"c":1e-7,"d":2.5e+22,"e":10.05,"f":0,"g":"\ufffd[1,\\":1.0,\\"]"}}},{}]'
+    )
+    assert Store().set_json(text).get_content() == store.get_content()
+    del_g = store.del_cell("t", odd, "g").get_json()
+    assert del_g.endswith('"a":1,"b":-2,"c":1e-7,"d":2.5e+22,"e":10.05,"f":0}}},{}]')
+    assert json.loads(del_g)[0]["t"][odd][odd] == odd
+
+
 def test_objects_may_be_given_as_they_are() -> None:
     assert Store().set_tables_json('{"t":{"r":{"c":{"b":1}}}}').get_cell("t", "r", "c") == {"b": 1}
 
