@@ -41,6 +41,7 @@ class Engine(Protocol):
 
     def connect(self) -> apsw.Connection:
         """Open a connection."""
+        ...
 
     def close(self, connection: apsw.Connection) -> None:
         """Close a connection."""
