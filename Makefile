@@ -24,9 +24,9 @@ bench:  ## figures beside TinyBase on Node, one table; ARGS="store" chooses a se
 	@tools/prepare --node --bench
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-conformance:  ## N more random scripts compared with the real TinyBase
+conformance:  ## N=50000 more random scripts, compared with the real TinyBase
 	@tools/prepare --node
-	@$(BIN)/python -m tests.conformance $(or $(N),50000)
+	@$(BIN)/python -m tests.conformance $(or $(N),50000) 2000
 
 simulate:  ## SEEDS=first-last: more histories of the sync simulation
 	@tools/prepare
