@@ -105,7 +105,7 @@ class Inbound:
 
     def applied(self) -> None:
         """The batches that `apply` was asked for are committed."""
-        reached = [batch.until for batch in self._applying if batch.until is not None]
+        reached = [batch.until for batch in self._applying if batch.whole]
         self._applying = []
         self.backlog -= self._applying_backlog
         if reached:
@@ -132,13 +132,13 @@ class Inbound:
         self._bytes += size
         self.backlog += size
         if changes.last:
-            self._queue.append(Batch(changes.epoch, changes.until, self._rows, self._bytes))
+            self._queue.append(Batch(changes.epoch, changes.until, True, self._rows, self._bytes))
             self.expected = changes.until
             self._batch = None
             self._rows, self._bytes = [], 0
             self._pump()
         elif self._bytes > self._transaction_bytes:
-            self._queue.append(Batch(changes.epoch, None, self._rows, self._bytes))
+            self._queue.append(Batch(changes.epoch, changes.until, False, self._rows, self._bytes))
             self._rows, self._bytes = [], 0
             self._pump()
 

@@ -78,13 +78,15 @@ class Batch(NamedTuple):
 
     Args:
         epoch: The sender's epoch.
-        until: The version they reach; None for a piece that leaves the cursor where it is.
+        until: The version they reach.
+        whole: Whether that is everything up to there; a piece leaves the cursor where it is.
         rows: The changes.
         size: Bytes of the frames they came in.
     """
 
     epoch: bytes
-    until: int | None
+    until: int
+    whole: bool
     rows: list[Change]
     size: int
 
@@ -233,7 +235,7 @@ def settle(
     record = ledger.server_record(conn, server.site_id)
     if record is None or reset:
         push_all_until = catalog.latest_version(conn) if reset else 0
-        ledger.store_server(conn, server, push_all_until)
+        ledger.meet_server(conn, server, push_all_until)
     else:
         push_all_until = record.push_all_until
     push_since = 0 if known is None or push_all_until else known.version
@@ -246,7 +248,7 @@ def disown_server(conn: apsw.Connection) -> None:
     What it wrote so far bears the server's id, so it would seem to have come from there. A cursor that the
     server cannot know makes both exchange everything anew.
     """
-    ledger.store_server(conn, Cursor(_site_id(conn), current_epoch(conn), 0))
+    ledger.meet_server(conn, Cursor(_site_id(conn), current_epoch(conn), 0), push_all_until=0)
 
 
 def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:
@@ -337,9 +339,7 @@ def take_in(
     for failure in reversed(merge_changes(conn, catalog, accepted, site_id)):
         refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
     turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
-    whole = [one for one in batches if one.until is not None]
-    if whole:
-        store_cursor(conn, Cursor(site_id, whole[-1].epoch, whole[-1].until or 0))
+    store_cursor(conn, _cursor_after(batches, site_id))
     after = catalog.latest_version(conn) if accepted else before
     epoch = current_epoch(conn)
     frames = (
@@ -348,6 +348,12 @@ def take_in(
         else []
     )
     return TakenIn(before, after, epoch, refused, unknown, turned_away, frames)
+
+
+def _cursor_after(batches: Sequence[Batch], site_id: bytes) -> Cursor:
+    whole = max((batch.until for batch in batches if batch.whole), default=0)
+    begun = max((batch.until for batch in batches if not batch.whole), default=0)
+    return Cursor(site_id, batches[-1].epoch, whole, begun)
 
 
 def drain_parked(conn: apsw.Connection, catalog: Catalog, *, trusted: bool) -> Drained:

@@ -23,6 +23,7 @@ __all__ = [
     "ServerRecord",
     "count_parked",
     "create_ledger",
+    "meet_server",
     "park",
     "peer_cursor",
     "server_cursors",
@@ -38,9 +39,9 @@ with them."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS replicell_peers(
-    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL);
+    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_servers(
-    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL,
+    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL,
     push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_parked(
     position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT
@@ -94,45 +95,54 @@ def create_ledger(conn: apsw.Connection) -> None:
 
 def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
     """Return how far this server has a client's changes, None for a client it has never met."""
-    row = conn.execute("SELECT epoch, version FROM replicell_peers WHERE site_id = ?", (site_id,)).fetchone()
-    return None if row is None else Cursor(site_id, row[0], row[1])
+    row: Any = conn.execute(
+        "SELECT epoch, version, begun FROM replicell_peers WHERE site_id = ?", (site_id,)
+    ).fetchone()
+    return None if row is None else Cursor(site_id, *row)
 
 
 def store_peer(conn: apsw.Connection, cursor: Cursor) -> None:
     """Remember how far this server has a client's changes; a version never goes back."""
     conn.execute(
-        "INSERT INTO replicell_peers(site_id, epoch, version) VALUES (?, ?, ?)"
-        " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch, version = max(version, excluded.version)"
-        " WHERE epoch IS NOT excluded.epoch OR version < excluded.version",
-        (cursor.site_id, cursor.epoch, cursor.version),
+        "INSERT INTO replicell_peers(site_id, epoch, version, begun) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch,"
+        " version = max(version, excluded.version), begun = max(begun, excluded.begun)"
+        " WHERE epoch IS NOT excluded.epoch OR version < excluded.version OR begun < excluded.begun",
+        (cursor.site_id, cursor.epoch, cursor.version, cursor.begun),
     )
 
 
 def server_cursors(conn: apsw.Connection, limit: int) -> list[Cursor]:
     """Return how far this client has the servers it met last, the latest first."""
-    rows = conn.execute(
-        "SELECT site_id, epoch, version FROM replicell_servers ORDER BY met DESC LIMIT ?", (limit,)
+    rows: Any = conn.execute(
+        "SELECT site_id, epoch, version, begun FROM replicell_servers ORDER BY met DESC LIMIT ?", (limit,)
     )
     return [Cursor(*row) for row in rows]
 
 
 def server_record(conn: apsw.Connection, site_id: bytes) -> ServerRecord | None:
     """Return what this client remembers of a server, None for one it has never met."""
-    row = conn.execute(
-        "SELECT epoch, version, push_all_until FROM replicell_servers WHERE site_id = ?", (site_id,)
+    row: Any = conn.execute(
+        "SELECT epoch, version, begun, push_all_until FROM replicell_servers WHERE site_id = ?", (site_id,)
     ).fetchone()
-    return None if row is None else ServerRecord(Cursor(site_id, row[0], row[1]), row[2])
+    return None if row is None else ServerRecord(Cursor(site_id, *row[:3]), row[3])
 
 
-def store_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int | None = None) -> None:
-    """Remember how far this client has a server's changes; ``push_all_until`` stays as it is when not
-    given."""
+def meet_server(conn: apsw.Connection, cursor: Cursor, push_all_until: int) -> None:
+    """Remember a server anew, from the given cursor on: it was never met, or it has lost its past."""
     conn.execute(
-        "INSERT INTO replicell_servers(site_id, epoch, version, push_all_until, met)"
-        " VALUES (?1, ?2, ?3, coalesce(?4, 0), (SELECT coalesce(max(met), 0) + 1 FROM replicell_servers))"
-        " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch, version = excluded.version,"
-        " push_all_until = coalesce(?4, push_all_until)",
-        (cursor.site_id, cursor.epoch, cursor.version, push_all_until),
+        "INSERT OR REPLACE INTO replicell_servers(site_id, epoch, version, begun, push_all_until, met)"
+        " VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(met), 0) + 1 FROM replicell_servers))",
+        (cursor.site_id, cursor.epoch, cursor.version, cursor.begun, push_all_until),
+    )
+
+
+def store_server(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Remember how far this client has a server's changes, once it is met; a version never goes back."""
+    conn.execute(
+        "UPDATE replicell_servers SET epoch = ?, version = max(version, ?), begun = max(begun, ?)"
+        " WHERE site_id = ?",
+        (cursor.epoch, cursor.version, cursor.begun, cursor.site_id),
     )
 
 

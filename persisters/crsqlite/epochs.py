@@ -33,11 +33,14 @@ class Cursor(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unkn
         site_id: The database's cr-sqlite site id, 16 bytes.
         epoch: The id of the epoch in which the version was seen, 16 bytes.
         version: The last db_version that is fully known; 0 for none.
+        begun: A later version of which a part is known, because it was too big to be taken at once; 0 for
+            none.
     """
 
     site_id: bytes
     epoch: bytes
     version: int
+    begun: int = 0
 
 
 def begin_epoch(conn: apsw.Connection) -> bytes:
@@ -89,4 +92,4 @@ def is_known(conn: apsw.Connection, cursor: Cursor) -> bool:
         "SELECT start FROM replicell_epochs WHERE position > ? ORDER BY position LIMIT 1", (position,)
     ).get
     end = latest_version(conn) if next_start is None else next_start
-    return isinstance(end, int) and 0 <= cursor.version <= end
+    return isinstance(end, int) and 0 <= cursor.version <= end and cursor.begun <= end

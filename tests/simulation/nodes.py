@@ -136,7 +136,8 @@ class Server(Machine):
     def __init__(self, plan: Plan, path: Path) -> None:
         super().__init__(plan, "server", path)
         self.room: Room | None = None
-        self.connections: set[Connection] = set()
+        # In order of arrival, so that the seed decides who notices a crash first.
+        self.connections: dict[Connection, None] = {}
 
     def boot(self) -> None:
         super().boot()
@@ -237,7 +238,7 @@ class Connection:
             plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.client_session, frame)
         )
         self._open = True
-        server.connections.add(self)
+        server.connections[self] = None
 
     def start(self) -> None:
         now = self._plan.clock.now
@@ -250,7 +251,7 @@ class Connection:
         if self._open:
             self._open = False
             self._up.open = self._down.open = False
-            self._server.connections.discard(self)
+            self._server.connections.pop(self, None)
             self.server_session.connection_lost()
             self.client_session.connection_lost()
             self._client.disconnected()

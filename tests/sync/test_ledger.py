@@ -46,22 +46,32 @@ def test_a_peers_version_never_goes_back_and_its_epoch_is_the_newest(conn: apsw.
 
 
 def test_a_servers_cursor_may_go_back_for_a_server_may_be_restored(conn: apsw.Connection) -> None:
-    ledger.store_server(conn, Cursor(SITE, FIRST, 5))
-    ledger.store_server(conn, Cursor(SITE, SECOND, 0), push_all_until=9)
+    ledger.meet_server(conn, Cursor(SITE, FIRST, 5), push_all_until=0)
+    ledger.meet_server(conn, Cursor(SITE, SECOND, 0), push_all_until=9)
 
     assert ledger.server_record(conn, SITE) == ledger.ServerRecord(Cursor(SITE, SECOND, 0), 9)
 
 
 def test_moving_a_servers_cursor_leaves_what_is_to_be_pushed_again(conn: apsw.Connection) -> None:
-    ledger.store_server(conn, Cursor(SITE, FIRST, 0), push_all_until=9)
+    ledger.meet_server(conn, Cursor(SITE, FIRST, 0), push_all_until=9)
     ledger.store_server(conn, Cursor(SITE, FIRST, 4))
 
     assert ledger.server_record(conn, SITE) == ledger.ServerRecord(Cursor(SITE, FIRST, 4), 9)
 
 
+def test_a_transaction_that_has_come_in_part_is_remembered_beside_the_cursor(conn: apsw.Connection) -> None:
+    ledger.store_peer(conn, Cursor(SITE, FIRST, 5))
+    ledger.store_peer(conn, Cursor(SITE, FIRST, 0, begun=8))
+    ledger.meet_server(conn, Cursor(SITE, FIRST, 5), push_all_until=0)
+    ledger.store_server(conn, Cursor(SITE, FIRST, 0, begun=8))
+
+    assert ledger.peer_cursor(conn, SITE) == Cursor(SITE, FIRST, 5, 8)
+    assert ledger.server_cursors(conn, 1) == [Cursor(SITE, FIRST, 5, 8)]
+
+
 def test_servers_are_told_latest_first(conn: apsw.Connection) -> None:
     for number in range(4):
-        ledger.store_server(conn, Cursor(bytes([number]) * 16, FIRST, number))
+        ledger.meet_server(conn, Cursor(bytes([number]) * 16, FIRST, number), push_all_until=0)
 
     assert [cursor.version for cursor in ledger.server_cursors(conn, limit=3)] == [3, 2, 1]
     assert ledger.server_record(conn, OTHER) is None

@@ -74,6 +74,15 @@ def test_a_cursor_of_an_older_epoch_is_known_up_to_where_that_ended(conn: apsw.C
     assert not is_known(conn, Cursor(SITE, epoch, 4))
 
 
+def test_a_version_that_was_begun_beyond_the_end_of_its_epoch_is_not_known(conn: apsw.Connection) -> None:
+    epoch = opened(conn)
+    write(conn, 3)
+    opened(conn)
+
+    assert is_known(conn, Cursor(SITE, epoch, 2, begun=3))
+    assert not is_known(conn, Cursor(SITE, epoch, 2, begun=4))
+
+
 def test_a_cursor_of_an_epoch_that_never_was_is_not_known(conn: apsw.Connection) -> None:
     opened(conn)
 
