@@ -38,7 +38,7 @@ class Inbound:
         self, *, emit: Emit, encoding: Encoding, apply: Callable[[list[Batch]], None], transaction_bytes: int
     ) -> None:
         self._emit = emit
-        self._encoding = encoding
+        self._encoding: Encoding = encoding
         self._apply = apply
         self._transaction_bytes = transaction_bytes
         self.cursor = 0

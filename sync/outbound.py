@@ -60,7 +60,7 @@ class Outbound:
         self._emit = emit
         self._catalog = catalog
         self._options = options
-        self._encoding = encoding
+        self._encoding: Encoding = encoding
         self._receiver = receiver
         self._next_batch = next_batch
         self._has_more = has_more

@@ -73,7 +73,7 @@ class Room:
     ) -> None:
         self._emit = emit
         self.catalog = catalog
-        self.schema_policy = schema_policy
+        self.schema_policy: SchemaPolicy = schema_policy
         self.options = options or SessionOptions()
         self.max_message_size = max_message_size
         self.site_id = state.site_id

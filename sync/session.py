@@ -58,7 +58,7 @@ class Session:
     ) -> None:
         self._emit = emit
         self._catalog = catalog
-        self._schema_policy = schema_policy
+        self._schema_policy: SchemaPolicy = schema_policy
         self._options = options
         self._encoding: Encoding = "msgpack"
         self._opened_at = 0.0

@@ -115,7 +115,7 @@ def _describe(conn: apsw.Connection, table: str) -> CatalogTable:
             columns[str(name)] = affinity
             if default is not None:
                 defaults[str(name)] = str(default)
-    ordered_key = {name: affinity for _, name, affinity in sorted(key)}
+    ordered_key: dict[str, Affinity] = {name: affinity for _, name, affinity in sorted(key)}
     return CatalogTable(
         name=table,
         key=ordered_key,

@@ -37,7 +37,7 @@ class Replica:
             self.conn.execute(sql, bindings)
 
     def rows(self, table: str = "todo") -> list[tuple[object, ...]]:
-        return self.conn.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+        return list(self.conn.execute(f"SELECT * FROM {table} ORDER BY id"))
 
     def read_all(self, since: int = 0, **options: Any) -> list[list[Change]]:
         pages, resume, position = list[list[Change]](), None, since
