@@ -12,7 +12,7 @@ from replicell.persisters.reconciling import Place, Reconciliation, reconcile, w
 from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
 from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
 from replicell.store.cells import EncodedCell, is_same_cell
-from replicell.store.changes import TransactionLog
+from replicell.store.changes import TransactionEdits
 from replicell.store.errors import InvalidWriteError
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING, MissingType
@@ -23,8 +23,8 @@ __all__ = ["ChangeTracker", "Ids", "Scope"]
 Ids: TypeAlias = frozenset[Id] | None
 """Some ids, or None for all there are."""
 
-CellPairs: TypeAlias = Mapping[Id, Mapping[Id, tuple[Any, Any]]]
-"""By row and cell, what the cell was and what it is."""
+EditedCells: TypeAlias = Mapping[Id, UnsavedCells]
+"""By row, the cells that a transaction has changed, as they are now."""
 
 _WENT = -1
 _STATES = {1: RowState.WHOLE, _WENT: RowState.GONE, None: RowState.PARTIAL}
@@ -252,21 +252,21 @@ class ChangeTracker:
         }
 
     def _on_did_finish(self, store: Store) -> None:
-        log = store.get_transaction_log()
+        edits = store.get_transaction_edits()
         arriving, self._arriving = self._arriving, None
         if arriving is not None:
             self.was_applied = True
-            arriving.note_refused(log)
+            arriving.note_refused(edits)
         is_edited = False
-        for table_id, rows in log.changed_cells.items():
+        for table_id, rows in edits.cells.items():
             if _has(self._scope.saved_tables, table_id):
-                row_ids = log.changed_row_ids.get(table_id, _NO_IDS)
+                row_ids = edits.row_ids.get(table_id, _NO_IDS)
                 if arriving is not None and _has(self._scope.shared_tables, table_id):
                     edited = arriving.edited_rows(table_id, rows, row_ids)
                 else:
                     edited = _edited_rows(rows, row_ids)
                 is_edited = self._note_rows(table_id, edited) or is_edited
-        for value_id, (_, value) in log.changed_values.items():
+        for value_id, value in edits.values.items():
             if _has(self._scope.saved_values, value_id) and not (
                 arriving is not None and arriving.brought_value(value_id, value)
             ):
@@ -295,7 +295,7 @@ class _Arrival:
         self._schema = schema
         self.refused: list[UnreadableCellError] = []
 
-    def edited_rows(self, table_id: Id, rows: CellPairs, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
+    def edited_rows(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
         """Return what of a transaction that applied loaded rows was not loaded."""
         brought = self._outcome.tables.get(table_id, {})
         edited = _edited_rows(
@@ -305,7 +305,7 @@ class _Arrival:
         for row_id, loaded in brought.items():
             cells = {
                 cell_id: cell
-                for cell_id, (_, cell) in rows.get(row_id, {}).items()
+                for cell_id, cell in rows.get(row_id, {}).items()
                 if not _is_brought(loaded, cell_id, cell, defaults)
             }
             if cells:
@@ -316,13 +316,13 @@ class _Arrival:
     def brought_value(self, value_id: Id, value: object) -> bool:
         return value_id in self._outcome.values and is_same_cell(value, self._outcome.values[value_id])
 
-    def note_refused(self, log: TransactionLog) -> None:
-        for table_id, rows in log.invalid_cells.items():
+    def note_refused(self, edits: TransactionEdits) -> None:
+        for table_id, rows in edits.invalid_cells.items():
             for row_id, cells in rows.items():
                 for cell_id, refused in cells.items():
                     if self._has_loaded(table_id, row_id, cell_id, refused):
                         self._refuse(table_id, row_id, cell_id)
-        for value_id, refused in log.invalid_values.items():
+        for value_id, refused in edits.invalid_values.items():
             if value_id in self._outcome.values and any(value is not MISSING for value in refused):
                 self._refuse(None, None, value_id)
 
@@ -338,13 +338,9 @@ class _Arrival:
 _REFUSED = "the store's schema refuses it; it stays as it is in the medium"
 
 
-def _edited_rows(rows: CellPairs, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
-    return {
-        row_id: UnsavedRow(
-            {cell_id: pair[1] for cell_id, pair in cells.items()}, _STATES[row_ids.get(row_id)]
-        )
-        for row_id, cells in rows.items()
-    }
+def _edited_rows(rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
+    state_of = row_ids.get
+    return {row_id: UnsavedRow(cells, _STATES[state_of(row_id)]) for row_id, cells in rows.items()}
 
 
 def _is_brought(

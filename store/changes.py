@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from replicell.store.cells import Cell, EncodedCell, decode_cell, is_same_cell
 from replicell.store.ids import Id
@@ -20,6 +20,7 @@ __all__ = [
     "IdChanges",
     "RowChanges",
     "SharedCells",
+    "TransactionEdits",
     "TransactionLog",
     "TransactionRecord",
     "ValueChange",
@@ -28,6 +29,9 @@ __all__ = [
 
 EncodedRow: TypeAlias = dict[Id, EncodedCell]
 EncodedTable: TypeAlias = dict[Id, EncodedRow]
+
+_NO_ROWS: Final[EncodedTable] = {}
+_NO_CELLS: Final[EncodedRow] = {}
 
 IdChanges: TypeAlias = dict[Id, Literal[1, -1]]
 """Which ids came (1) and which went (-1)."""
@@ -82,6 +86,20 @@ class TransactionLog(NamedTuple):
     changed_row_ids: dict[Id, IdChanges]
     changed_cell_ids: dict[Id, dict[Id, IdChanges]]
     changed_value_ids: IdChanges
+
+
+class TransactionEdits(NamedTuple):
+    """What a transaction has written, as a persister takes it over.
+
+    Cells are in their encoded form, `MISSING` where they were deleted. The cells and values belong to the
+    caller; the rest is the store's own and valid only until the transaction is over.
+    """
+
+    cells: dict[Id, dict[Id, dict[Id, EncodedCell | MissingType]]]
+    row_ids: Mapping[Id, IdChanges]
+    values: dict[Id, EncodedCell | MissingType]
+    invalid_cells: Mapping[Id | MissingType, Mapping[Id | MissingType, Mapping[Id | MissingType, list[Any]]]]
+    invalid_values: Mapping[Id | MissingType, list[Any]]
 
 
 class SharedCells(dict[Id, Any]):
@@ -258,6 +276,30 @@ class TransactionRecord:
                 table_changes[table_id] = row_changes
         return Changes(table_changes, _net_changes(self.values, values))
 
+    def edits(self, tables: Mapping[Id, EncodedTable], values: EncodedRow) -> TransactionEdits:
+        """Return what is now in everything that has changed, given the store's present content."""
+        edited: dict[Id, dict[Id, dict[Id, EncodedCell | MissingType]]] = {}
+        for table_id, rows in self.cells.items():
+            table = tables.get(table_id, _NO_ROWS)
+            edited_rows: dict[Id, dict[Id, EncodedCell | MissingType]] = {}
+            for row_id, olds in rows.items():
+                row = table.get(row_id, _NO_CELLS)
+                news = cast(
+                    "dict[Id, EncodedCell | MissingType]",
+                    dict(row) if type(olds) is SharedCells else _news(olds, row),
+                )
+                if news:
+                    edited_rows[row_id] = news
+            if edited_rows:
+                edited[table_id] = edited_rows
+        return TransactionEdits(
+            edited,
+            self.row_ids,
+            _news(self.values, values) if self.values else {},
+            self.invalid_cells,
+            self.invalid_values,
+        )
+
     def log(self, tables: Mapping[Id, EncodedTable], values: EncodedRow) -> TransactionLog:
         """Return the whole record as copies, given the store's present content."""
         changed_cells = {}
@@ -306,6 +348,17 @@ def note_id(ids: IdChanges, thing_id: Id, change: Literal[1, -1]) -> None:
         del ids[thing_id]
     else:
         ids[thing_id] = change
+
+
+def _news(
+    olds: Mapping[Id, EncodedCell | MissingType], row: EncodedRow
+) -> dict[Id, EncodedCell | MissingType]:
+    news = {}
+    for thing_id, old in olds.items():
+        new = row.get(thing_id, MISSING)
+        if new is not old and not is_same_cell(old, new):
+            news[thing_id] = new
+    return news
 
 
 def _net_changes(

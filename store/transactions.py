@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from replicell.store.cells import EncodedCell
-from replicell.store.changes import Changes, TransactionLog
+from replicell.store.changes import Changes, TransactionEdits, TransactionLog
 from replicell.store.dispatch import Dispatching
 from replicell.store.errors import InvalidWriteError, UnsettledError, WriteForbiddenError
 from replicell.store.ids import Id
@@ -160,6 +160,19 @@ class Transactions(Dispatching):
         """
         self._check_thread()
         return self._record.log(self._tables, self._values)
+
+    def get_transaction_edits(self) -> TransactionEdits:
+        """Return what the open transaction has written so far, in the encoded form that persisters keep.
+
+        Like `get_transaction_log` without the old cells and most ids, at a fraction of its cost.
+
+        >>> store = Store()
+        >>> with store.transaction():
+        ...     store.set_cell("pets", "fido", "sold", True).get_transaction_edits().cells
+        {'pets': {'fido': {'sold': True}}}
+        """
+        self._check_thread()
+        return self._record.edits(self._tables, self._values)
 
     def _begin(self) -> bool:
         """Open a transaction; tell whether it may write."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from replicell.store import MISSING, CellChange, Store
+from replicell.store.changes import TransactionEdits
 from tests.store.calls import Calls
 
 
@@ -313,3 +315,65 @@ def test_changes_replayed_elsewhere_make_the_same_content() -> None:
     original.set_tables({"t": {"r": {"a": {"x": 1}, "b": None}, "s": {"a": 1}}}).set_values({"v": 1, "w": []})
     original.del_row("t", "s").set_cell("t", "r", "c", True).del_value("v").del_cell("t", "r", "b")
     assert replica.get_content() == original.get_content()
+
+
+# ---------------------------------------------------------------------------------- what persisters take over
+
+
+def edits_of(store: Store, actions: Callable[[], object]) -> list[TransactionEdits]:
+    edits: list[TransactionEdits] = []
+
+    def take(store: Store) -> None:
+        found = store.get_transaction_edits()
+        row_ids = {table_id: dict(ids) for table_id, ids in found.row_ids.items()}
+        edits.append(found._replace(row_ids=row_ids))
+
+    listener_id = store.add_did_finish_transaction_listener(take)
+    store.transaction(actions)
+    store.del_listener(listener_id)
+    return edits
+
+
+def test_the_edits_of_a_transaction_are_what_it_has_written_in_encoded_form() -> None:
+    store = Store().set_row("t", "old", {"a": 1, "b": 2}).set_row("t", "gone", {"a": 1})
+    store.set_values({"v": 1, "w": 1})
+
+    def write() -> None:
+        store.set_row("t", "new", {"a": {"x": 1}, "b": True})
+        store.set_cell("t", "old", "a", 3).del_cell("t", "old", "b").del_row("t", "gone")
+        store.set_value("v", [1]).del_value("w")
+
+    [edits] = edits_of(store, write)
+    assert edits.cells == {
+        "t": {
+            "new": {"a": '\ufffd{"x":1}', "b": True},
+            "old": {"a": 3, "b": MISSING},
+            "gone": {"a": MISSING},
+        }
+    }
+    assert edits.row_ids == {"t": {"new": 1, "gone": -1}}
+    assert edits.values == {"v": "\ufffd[1]", "w": MISSING}
+
+
+def test_what_a_transaction_put_back_or_made_and_deleted_is_no_edit() -> None:
+    store = Store().set_row("t", "old", {"a": 1})
+
+    def write() -> None:
+        store.set_cell("t", "old", "a", 2).set_cell("t", "old", "a", 1)
+        store.set_row("t", "new", {"a": 1}).del_row("t", "new")
+        store.set_row("t", "less", {"a": 1, "b": 1}).del_cell("t", "less", "b")
+
+    [edits] = edits_of(store, write)
+    assert edits.cells == {"t": {"less": {"a": 1}}}
+
+
+def test_the_edits_say_what_was_refused() -> None:
+    store = Store().set_tables_schema({"t": {"a": {"type": "number"}}})
+    refused: list[Any] = []
+    store.add_did_finish_transaction_listener(
+        lambda store: refused.append(
+            {t: dict(rows) for t, rows in store.get_transaction_edits().invalid_cells.items()}
+        )
+    )
+    store.set_row("t", "1", {"a": "x"})
+    assert refused == [{"t": {"1": {"a": ["x"]}}}]
