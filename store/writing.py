@@ -20,8 +20,12 @@ from replicell.store.validation import Validation, plain_row
 
 __all__ = ["ChangesLike", "ContentLike", "RowLike", "TableLike", "TablesLike", "ValuesLike", "Writing"]
 
-RowLike: TypeAlias = Mapping[Any, CellLike]
-"""What may be written as a row."""
+RowLike: TypeAlias = Mapping[Any, object]
+"""What may be written as a row; what is no `CellLike` in it is invalid.
+
+Not ``Mapping[Any, CellLike]``, for type checkers see a variable that holds ``{"a": 1, "b": "x"}`` as a dict of
+objects, and a TypedDict as a mapping to objects.
+"""
 
 TableLike: TypeAlias = Mapping[Any, RowLike]
 """What may be written as a table."""
@@ -29,7 +33,7 @@ TableLike: TypeAlias = Mapping[Any, RowLike]
 TablesLike: TypeAlias = Mapping[Any, TableLike]
 """What may be written as tables."""
 
-ValuesLike: TypeAlias = Mapping[Any, CellLike]
+ValuesLike: TypeAlias = Mapping[Any, object]
 """What may be written as values."""
 
 ContentLike: TypeAlias = tuple[TablesLike, ValuesLike] | Sequence[Mapping[Any, Any]]
