@@ -23,8 +23,8 @@ __all__ = ["ChangesLike", "ContentLike", "RowLike", "TableLike", "TablesLike", "
 RowLike: TypeAlias = Mapping[Any, object]
 """What may be written as a row; what is no `CellLike` in it is invalid.
 
-Not ``Mapping[Any, CellLike]``, for type checkers see a variable that holds ``{"a": 1, "b": "x"}`` as a dict of
-objects, and a TypedDict as a mapping to objects.
+Not ``Mapping[Any, CellLike]``, for type checkers see a variable that holds ``{"a": 1, "b": "x"}`` as a dict
+of objects, and a TypedDict as a mapping to objects.
 """
 
 TableLike: TypeAlias = Mapping[Any, RowLike]
