@@ -6,6 +6,8 @@ They hang below the one root that all of replicell shares::
     └── PersisterError
         ├── ConfigError                     a persister's configuration that cannot be followed
         ├── PersisterClosedError            a persister was used after it was closed
+        ├── ContentFormatError              a JSON text that is not the content of a store
+        ├── FileAccessError                 a file that cannot be read or written
         ├── UnstorableCellError             a cell of the store that the medium cannot hold
         ├── UnreadableCellError             something in the medium that no cell can be
         ├── DatabaseError                   the database
@@ -35,6 +37,7 @@ from replicell.errors import ReplicellError
 
 __all__ = [
     "ConfigError",
+    "ContentFormatError",
     "DatabaseBusyError",
     "DatabaseClosedError",
     "DatabaseDamagedError",
@@ -48,6 +51,7 @@ __all__ = [
     "ExtensionError",
     "ExtensionNotFoundError",
     "ExtensionOptionsError",
+    "FileAccessError",
     "IdentifierError",
     "PersisterClosedError",
     "PersisterError",
@@ -67,6 +71,14 @@ class PersisterError(ReplicellError):
 
 class ConfigError(PersisterError, ValueError):
     """A persister's configuration cannot be followed; the message names the key and what is allowed."""
+
+
+class ContentFormatError(PersisterError, ValueError):
+    """A JSON text is not the content of a store; it is left as it is, and nothing is written over it."""
+
+
+class FileAccessError(PersisterError, OSError):
+    """A file cannot be read or written; it is as it was."""
 
 
 class PersisterClosedError(PersisterError, RuntimeError):
