@@ -30,9 +30,9 @@ class ComputedCells:
 
     A function of the row is called when any cell of the row has changed, and what it returns is written, or
     the cell deleted if it returns `MISSING`. It must cope with cells that are absent. What is written to a
-    computed cell by hand is replaced at the end of the transaction, and a row of which only computed cells are
-    left is deleted. A function may use other computed cells of its row, but not in a circle. There is one such
-    object a store: `create_computed_cells` returns it.
+    computed cell by hand is replaced at the end of the transaction, and a row of which only computed cells
+    are left is deleted. A function may use other computed cells of its row, but not in a circle. There is one
+    such object a store: `create_computed_cells` returns it.
 
     >>> store = Store()
     >>> _ = create_computed_cells(store).set_computed_cell(
