@@ -10,21 +10,37 @@ listeners the net result of each transaction, and knows nothing of files, databa
 
 from replicell.store.cells import Cell, CellLike, EncodedCell
 from replicell.store.changes import CellChange, Changes, TransactionLog
+from replicell.store.checkpoints import CheckpointIds, Checkpoints, create_checkpoints
+from replicell.store.computed import ComputedCells, create_computed_cells
 from replicell.store.errors import (
+    DefinitionError,
     InvalidCellError,
     InvalidValueError,
     InvalidWriteError,
+    ModelError,
+    RestrictedError,
     SchemaDataLossError,
     SchemaError,
     SchemaLoss,
     StoreError,
+    UnsettledError,
     WriteForbiddenError,
     WrongThreadError,
 )
+from replicell.store.extractors import GetCell, RowExtractor
 from replicell.store.ids import Id, IdLike
+from replicell.store.indexes import Indexes, create_indexes
+from replicell.store.links import Links, create_links
+from replicell.store.metrics import Metrics, create_metrics
+from replicell.store.middleware import Middleware, create_middleware
 from replicell.store.missing import MISSING, MissingType
+from replicell.store.models import schema_from
+from replicell.store.queries import GetTableCell, Queries, QueryBuilder, create_queries
 from replicell.store.reading import Content, Row, SortedRowIdsArgs, Table, Tables, Values
+from replicell.store.referential import OnDelete
+from replicell.store.relationships import Relationships, create_relationships
 from replicell.store.schemas import CellSchema, TableSchema, TablesSchema, ValueSchema, ValuesSchema
+from replicell.store.schematizers import Schematizer, create_custom_schematizer
 from replicell.store.store import Store, create_store
 
 __all__ = [
@@ -34,18 +50,36 @@ __all__ = [
     "CellLike",
     "CellSchema",
     "Changes",
+    "CheckpointIds",
+    "Checkpoints",
+    "ComputedCells",
     "Content",
+    "DefinitionError",
     "EncodedCell",
+    "GetCell",
+    "GetTableCell",
     "Id",
     "IdLike",
+    "Indexes",
     "InvalidCellError",
     "InvalidValueError",
     "InvalidWriteError",
+    "Links",
+    "Metrics",
+    "Middleware",
     "MissingType",
+    "ModelError",
+    "OnDelete",
+    "Queries",
+    "QueryBuilder",
+    "Relationships",
+    "RestrictedError",
     "Row",
+    "RowExtractor",
     "SchemaDataLossError",
     "SchemaError",
     "SchemaLoss",
+    "Schematizer",
     "SortedRowIdsArgs",
     "Store",
     "StoreError",
@@ -54,10 +88,21 @@ __all__ = [
     "Tables",
     "TablesSchema",
     "TransactionLog",
+    "UnsettledError",
     "ValueSchema",
     "Values",
     "ValuesSchema",
     "WriteForbiddenError",
     "WrongThreadError",
+    "create_checkpoints",
+    "create_computed_cells",
+    "create_custom_schematizer",
+    "create_indexes",
+    "create_links",
+    "create_metrics",
+    "create_middleware",
+    "create_queries",
+    "create_relationships",
     "create_store",
+    "schema_from",
 ]

@@ -1,0 +1,274 @@
+"""A query at work: it listens to its sources, keeps its result up to date and publishes what has changed.
+
+A plain result is written as soon as rows of a source are known to have changed; grouped and ordered ones are
+worked out just before they are published, which happens when the source's transaction is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.ids import Id
+from replicell.store.queries.clauses import Build, Clauses
+from replicell.store.queries.equality import is_same_row
+from replicell.store.queries.expansion import Expansion
+from replicell.store.queries.grouping import Grouping
+from replicell.store.queries.links import Failed, Links, Put, Rows
+from replicell.store.queries.ordering import Ordering
+from replicell.store.queries.plan import Plan, Source
+from replicell.store.queries.results import ResultTable
+from replicell.store.queries.selection import Selection
+from replicell.store.sorted_rows import default_sort_key
+from replicell.store.store import Store
+
+__all__ = ["Definition", "LiveQuery"]
+
+
+class Definition:
+    """What was given to define a query, and the clauses it said."""
+
+    __slots__ = ("build", "clauses", "is_query", "query_id", "table_id")
+
+    def __init__(self, query_id: Id, table_id: Id, is_query: bool, build: Build, clauses: Clauses) -> None:
+        self.query_id = query_id
+        self.table_id = table_id
+        self.is_query = is_query
+        self.build = build
+        self.clauses = clauses
+
+
+class LiveQuery:
+    """One definition of a query and everything known of its rows.
+
+    Args:
+        definition: The definition.
+        plan: Where its rows come from.
+        result: Where its result goes.
+        failed: Takes errors of its functions while it is kept up to date.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_failed",
+        "_grouping",
+        "_listeners",
+        "_ordering",
+        "_plan",
+        "_rows",
+        "_selected",
+        "_selection",
+        "definition",
+        "has_own_turn",
+        "is_stale",
+        "order_changed",
+        "result",
+        "sources",
+    )
+
+    def __init__(self, definition: Definition, plan: Plan, result: ResultTable, failed: Failed) -> None:
+        self.definition = definition
+        self.result = result
+        self.is_stale = False
+        """Whether everything must be worked out anew."""
+        self.has_own_turn = False
+        """Whether it is published at the end of each transaction of the store, not just after its root."""
+        self.order_changed = False
+        """Whether rows of the result have changed places since it was published."""
+        self.sources = list(dict.fromkeys(slot.source for slot in plan.slots))
+        """The tables and results it reads, each once."""
+        self._plan = plan
+        self._failed = failed
+        self._listeners: list[tuple[Store, Id]] = []
+        self._changed: dict[Id, EncodedRow | None] = {}
+        """What the selected rows that have changed were; only where they are grouped or ordered."""
+        self._prepare()
+
+    def _prepare(self) -> None:
+        clauses, plan = self.definition.clauses, self._plan
+        self._selection = Selection(clauses, plan)
+        self._rows: Rows = (Expansion if plan.expands else Links)(plan, self._selection)
+        self._grouping: Grouping | None = None
+        if clauses.is_grouped:
+            self._grouping = Grouping(clauses, self._selection.column_ids(plan))
+        self._ordering: Ordering | None = None
+        if clauses.is_ordered:
+            last_key = default_sort_key if self._grouping is None else self._grouping.sort_key
+            self._ordering = Ordering(clauses, last_key, self._failed)
+        self._selected: EncodedTable = {}
+        self._changed.clear()
+
+    # --- sources ------------------------------------------------------------------------------------------
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether there may be something to publish."""
+        return self.is_stale or self.result.is_open or bool(self._changed)
+
+    def attach(self, finished: Callable[[Store], None], store: Store) -> None:
+        """Begin to listen to the sources.
+
+        Args:
+            finished: Called at the end of each transaction of the store, if it is among the sources.
+            store: The store.
+        """
+        for source in self.sources:
+            self._listen(source.store, source)
+            if self._grouping is not None and self._selection.takes_whole_rows:
+                listener_id = source.store.add_table_cell_ids_listener(source.table_id, self._rename)
+                self._listeners.append((source.store, listener_id))
+        self.has_own_turn = any(source.store is store for source in self.sources)
+        if self.has_own_turn:
+            self._listeners.append((store, store.add_did_finish_transaction_listener(finished)))
+
+    def detach(self) -> None:
+        """Stop listening."""
+        for store, listener_id in self._listeners:
+            store.del_listener(listener_id)
+        self._listeners.clear()
+
+    def _listen(self, store: Store, source: Source) -> None:
+        def row_changed(_: Store, table_id: Id, row_id: Id, __: Any) -> None:
+            cell_ids = store._record.cells.get(table_id, {}).get(row_id, ())
+            self.follow(source, row_id, cell_ids)
+
+        self._listeners.append((store, store.add_row_listener(source.table_id, None, row_changed)))
+
+    def _rename(self, *_: object) -> None:
+        # Other cells make groups now.
+        self.is_stale = True
+
+    def catch_up(self, store: Store, touched: Mapping[Id, Iterable[Id]]) -> None:
+        """Take in what a transaction touched, of which not all listeners have heard."""
+        if self._grouping is not None and self._selection.takes_whole_rows:
+            self.is_stale = True
+        for source in self.sources:
+            if source.store is store:
+                for row_id in touched.get(source.table_id, ()):
+                    cell_ids = store._record.cells.get(source.table_id, {}).get(row_id, ())
+                    self.follow(source, row_id, cell_ids)
+
+    # --- working out --------------------------------------------------------------------------------------
+
+    def compute(self, failed: Failed) -> EncodedTable:
+        """Work out the whole result, before anything is listened to."""
+        selected: EncodedTable = {}
+
+        def take(row_id: Id, row: EncodedRow | None) -> None:
+            if row is not None:
+                selected[row_id] = row
+
+        if self.definition.clauses.selections:
+            self._rows.load(take, failed)
+        rows = selected
+        if self._grouping is not None:
+            self._selected = selected
+            rows = {}
+            put = _collector(rows)
+            for row_id, row in selected.items():
+                self._grouping.move(row_id, None, row, put, failed)
+        if self._ordering is not None:
+            self._selected = selected
+            windowed: EncodedTable = {}
+            self._ordering.load(rows, _collector(windowed))
+            rows = windowed
+        self._look_for_rich()
+        return rows
+
+    def follow(self, source: Source, row_id: Id, cell_ids: Iterable[Id]) -> None:
+        """Take in that a row of a source may have changed."""
+        if self.is_stale or not self.definition.clauses.selections:
+            return
+        if self._grouping is None and self._ordering is None and self.result.is_busy:
+            self.is_stale = True
+            return
+        self._rows.follow(source, row_id, cell_ids, self._put, self._failed)
+        self._look_for_rich()
+
+    def _put(self, row_id: Id, row: EncodedRow | None) -> None:
+        if self._grouping is None and self._ordering is None:
+            self.result.put(row_id, row, None if self._selection.takes_whole_rows else self._selection.ids)
+            return
+        old = self._selected.get(row_id)
+        if row is None:
+            if old is None:
+                return
+            del self._selected[row_id]
+        elif old is not None and is_same_row(old, row):
+            return
+        else:
+            self._selected[row_id] = row
+        self._changed.setdefault(row_id, old)
+
+    # --- publishing ---------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring the result up to date with everything that was taken in."""
+        ordering = self._ordering
+        compares = ordering is not None and ordering.is_window and self.result.hears_row_ids
+        before = ordering.row_ids if ordering is not None and compares else []
+        if self.is_stale:
+            self.is_stale = False
+            self._prepare()
+            self.result.replace(self.compute(self._failed))
+            self.order_changed = True
+        elif self._changed:
+            self._refresh_changed()
+        if ordering is not None and compares:
+            self.order_changed = before != (self._ordering or ordering).row_ids
+        self._look_for_rich()
+
+    def _refresh_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        touched: dict[Id, None] = {}
+        put = self.result.put if self._ordering is None else self._to_order(self._ordering.rows, touched)
+        for row_id, old in changed.items():
+            new = self._selected.get(row_id)
+            if self._grouping is not None:
+                self._grouping.move(row_id, old, new, put, self._failed)
+            else:
+                put(row_id, new)
+        if self._ordering is not None:
+            moved = self._ordering.follow(touched, self.result.rows, self.result.put)
+            self.order_changed = self.order_changed or moved
+
+    def _to_order(self, rows: EncodedTable, touched: dict[Id, None]) -> Put:
+        collect = _collector(rows)
+
+        def put(row_id: Id, row: EncodedRow | None) -> None:
+            touched[row_id] = None
+            collect(row_id, row)
+
+        return put
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its result has an order of its own."""
+        return self._ordering is not None
+
+    @property
+    def row_ids_in_order(self) -> list[Id] | None:
+        """The ids of the result's rows if the query has an order of its own."""
+        if self._ordering is None:
+            return None
+        rows = self.result.rows
+        return [row_id for row_id in self._ordering.row_ids if row_id in rows]
+
+    def _look_for_rich(self) -> None:
+        if (
+            self._selection.found_rich
+            or (self._grouping is not None and self._grouping.found_rich)
+            or any(source.table_id in source.store._rich_tables for source in self.sources)
+        ):
+            self.result.note_rich()
+
+
+def _collector(rows: EncodedTable) -> Put:
+    def put(row_id: Id, row: EncodedRow | None) -> None:
+        if row is None:
+            rows.pop(row_id, None)
+        else:
+            rows[row_id] = row
+
+    return put

@@ -1,0 +1,108 @@
+"""The result of a query: a table in a store of its own, so that it is read and listened to like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import get_ident
+
+from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.ids import Id
+from replicell.store.queries.equality import is_same_row
+from replicell.store.queries.plan import NO_ROWS
+from replicell.store.store import Store
+
+__all__ = ["ResultStore", "ResultTable"]
+
+
+class ResultStore(Store):
+    """A store that belongs to whatever thread its source belongs to."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: Store) -> None:
+        super().__init__()
+        self._source = source
+
+    def _check_thread(self) -> None:
+        if self._owner != get_ident():
+            self._source._check_thread()
+            self.move_to_current_thread()
+
+
+class ResultTable:
+    """The result of one query, written in transactions that are opened by the first difference."""
+
+    __slots__ = ("is_open", "is_publishing", "query_id", "store")
+
+    def __init__(self, query_id: Id, store: ResultStore) -> None:
+        self.query_id = query_id
+        self.store = store
+        self.is_open = False
+        """Whether differences have been written that nobody was told of."""
+        self.is_publishing = False
+
+    @property
+    def rows(self) -> EncodedTable:
+        """The result as it is now."""
+        return self.store._tables.get(self.query_id, NO_ROWS)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether listeners are being told, so that nothing can be written."""
+        return self.store._depth < 0 or self.store._finishing
+
+    @property
+    def hears_row_ids(self) -> bool:
+        """Whether anybody listens to which rows there are."""
+        return bool(self.store._listeners.normal.row_ids)
+
+    def put(self, row_id: Id, row: EncodedRow | None, cell_ids: Iterable[Id] | None = None) -> None:
+        """Make a row what it is to be now.
+
+        Args:
+            row_id: The row.
+            row: Its cells, or None if it is not to be there.
+            cell_ids: The cells it can have, in the order in which they are written.
+        """
+        store, query_id = self.store, self.query_id
+        present = self.rows.get(row_id)
+        if row is None:
+            if present is not None:
+                self.open()
+                store._remove_row(query_id, row_id)
+        elif present is None:
+            self.open()
+            store._add_row(query_id, row_id, row.copy())
+        elif not is_same_row(present, row):
+            self.open()
+            if cell_ids is None:
+                cell_ids = (*row, *[gone for gone in present if gone not in row])
+            for cell_id in cell_ids:
+                if cell_id in row:
+                    store._put_cell(query_id, row_id, cell_id, row[cell_id])
+                elif cell_id in self.rows.get(row_id, ()):
+                    store._remove_cell(query_id, row_id, cell_id)
+
+    def replace(self, rows: EncodedTable) -> None:
+        """Make the whole result what it is to be now."""
+        self.open()
+        for row_id in list(self.rows):
+            self.store._remove_row(self.query_id, row_id)
+        for row_id, row in rows.items():
+            self.store._add_row(self.query_id, row_id, row.copy())
+
+    def note_rich(self) -> None:
+        """Note that the result may hold objects and arrays, which are to be decoded when it is read."""
+        self.store._rich_tables.add(self.query_id)
+
+    def open(self) -> None:
+        """Begin to note differences."""
+        if not self.is_open:
+            self.is_open = True
+            self.store._begin()
+
+    def close(self) -> None:
+        """Tell listeners of the differences."""
+        if self.is_open:
+            self.is_open = False
+            self.store._end()
