@@ -41,6 +41,9 @@ def key_of(cell: EncodedCell | MissingType) -> Hashable:
 
 def is_same_row(one: Mapping[Any, Any], other: EncodedRow) -> bool:
     """Tell whether two encoded rows have the same cells, whatever their order."""
-    return len(one) == len(other) and all(
-        is_same_cell(cell, other.get(cell_id, MISSING)) for cell_id, cell in one.items()
-    )
+    if len(one) != len(other):
+        return False
+    for cell_id, cell in one.items():
+        if cell is not other.get(cell_id, MISSING) and not is_same_cell(cell, other.get(cell_id, MISSING)):
+            return False
+    return True

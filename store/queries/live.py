@@ -45,6 +45,7 @@ class LiveQuery:
     Args:
         definition: The definition.
         plan: Where its rows come from.
+        store: The store that is queried, which may or may not be among its sources.
         result: Where its result goes.
         failed: Takes errors of its functions while it is kept up to date.
     """
@@ -56,28 +57,37 @@ class LiveQuery:
         "_listeners",
         "_ordering",
         "_plan",
+        "_put",
         "_rows",
         "_selected",
         "_selection",
+        "_store",
+        "_writes_at_once",
         "definition",
         "has_own_turn",
         "is_stale",
         "order_changed",
         "result",
         "sources",
+        "upstreams",
     )
 
-    def __init__(self, definition: Definition, plan: Plan, result: ResultTable, failed: Failed) -> None:
+    def __init__(
+        self, definition: Definition, plan: Plan, store: Store, result: ResultTable, failed: Failed
+    ) -> None:
         self.definition = definition
         self.result = result
         self.is_stale = False
         """Whether everything must be worked out anew."""
-        self.has_own_turn = False
-        """Whether it is published at the end of each transaction of the store, not just after its root."""
         self.order_changed = False
         """Whether rows of the result have changed places since it was published."""
         self.sources = list(dict.fromkeys(slot.source for slot in plan.slots))
         """The tables and results it reads, each once."""
+        self.upstreams = [source.table_id for source in self.sources if source.store is not store]
+        """The queries whose results it reads."""
+        self.has_own_turn = len(self.upstreams) < len(self.sources)
+        """Whether it is published at the end of each transaction of the store, not just after its root."""
+        self._store = store
         self._plan = plan
         self._failed = failed
         self._listeners: list[tuple[Store, Id]] = []
@@ -98,29 +108,40 @@ class LiveQuery:
             self._ordering = Ordering(clauses, last_key, self._failed)
         self._selected: EncodedTable = {}
         self._changed.clear()
+        self._writes_at_once = self._grouping is None and self._ordering is None
+        self._put: Put = self._keep
+        if self._writes_at_once:
+            self._put = self.result.put if self._selection.takes_whole_rows else self._put_in_turn
+
+    def _put_in_turn(self, row_id: Id, row: EncodedRow | None) -> None:
+        self.result.put(row_id, row, self._selection.ids)
 
     # --- sources ------------------------------------------------------------------------------------------
 
     @property
     def is_pending(self) -> bool:
-        """Whether there may be something to publish."""
-        return self.is_stale or self.result.is_open or bool(self._changed)
+        """Whether its result is not yet what it should be."""
+        return bool(self._changed) or self.is_stale
 
-    def attach(self, finished: Callable[[Store], None], store: Store) -> None:
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to publish, in no query that it reads either."""
+        return not (self.result.is_open or self._changed or self.is_stale or self.upstreams)
+
+    def attach(self, finished: Callable[[Store], None]) -> None:
         """Begin to listen to the sources.
 
         Args:
             finished: Called at the end of each transaction of the store, if it is among the sources.
-            store: The store.
         """
         for source in self.sources:
             self._listen(source.store, source)
             if self._grouping is not None and self._selection.takes_whole_rows:
                 listener_id = source.store.add_table_cell_ids_listener(source.table_id, self._rename)
                 self._listeners.append((source.store, listener_id))
-        self.has_own_turn = any(source.store is store for source in self.sources)
         if self.has_own_turn:
-            self._listeners.append((store, store.add_did_finish_transaction_listener(finished)))
+            listener_id = self._store.add_did_finish_transaction_listener(finished)
+            self._listeners.append((self._store, listener_id))
 
     def detach(self) -> None:
         """Stop listening."""
@@ -180,16 +201,15 @@ class LiveQuery:
         """Take in that a row of a source may have changed."""
         if self.is_stale or not self.definition.clauses.selections:
             return
-        if self._grouping is None and self._ordering is None and self.result.is_busy:
+        if self._writes_at_once and self.result.is_busy:
             self.is_stale = True
             return
         self._rows.follow(source, row_id, cell_ids, self._put, self._failed)
-        self._look_for_rich()
+        if not self.result.is_rich:
+            self._look_for_rich()
 
-    def _put(self, row_id: Id, row: EncodedRow | None) -> None:
-        if self._grouping is None and self._ordering is None:
-            self.result.put(row_id, row, None if self._selection.takes_whole_rows else self._selection.ids)
-            return
+    def _keep(self, row_id: Id, row: EncodedRow | None) -> None:
+        """Take a selected row that is still to be grouped or ordered."""
         old = self._selected.get(row_id)
         if row is None:
             if old is None:
@@ -207,7 +227,7 @@ class LiveQuery:
         """Bring the result up to date with everything that was taken in."""
         ordering = self._ordering
         compares = ordering is not None and ordering.is_window and self.result.hears_row_ids
-        before = ordering.row_ids if ordering is not None and compares else []
+        before = ordering.row_ids if compares and ordering is not None else []
         if self.is_stale:
             self.is_stale = False
             self._prepare()
@@ -256,7 +276,7 @@ class LiveQuery:
         return [row_id for row_id in self._ordering.row_ids if row_id in rows]
 
     def _look_for_rich(self) -> None:
-        if (
+        if not self.result.is_rich and (
             self._selection.found_rich
             or (self._grouping is not None and self._grouping.found_rich)
             or any(source.table_id in source.store._rich_tables for source in self.sources)

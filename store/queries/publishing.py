@@ -70,7 +70,7 @@ class Publishing:
         root = self._source(definition.table_id, definition.is_query)
         plan = Plan(definition.clauses, root, self._source, self.store._strict)
         query_id = definition.query_id
-        live = LiveQuery(definition, plan, self.result_of(query_id), self.note)
+        live = LiveQuery(definition, plan, self.store, self.result_of(query_id), self.note)
         rows = live.compute(_raise)
 
         def commit() -> None:
@@ -78,8 +78,8 @@ class Publishing:
             if old is not None:
                 self._detach(old)
             self.live[query_id] = live
-            live.attach(lambda _: self._finished(query_id), self.store)
-            for upstream in self._upstreams(live):
+            live.attach(lambda _: self._finished(query_id))
+            for upstream in live.upstreams:
                 self._dependents.setdefault(upstream, {})[query_id] = None
             if self.store._depth > 0:
                 self._unsettled.add(query_id)
@@ -110,16 +110,13 @@ class Publishing:
 
     def _detach(self, live: LiveQuery) -> None:
         live.detach()
-        for upstream in self._upstreams(live):
+        for upstream in live.upstreams:
             self._dependents[upstream].pop(live.definition.query_id, None)
             if not self._dependents[upstream]:
                 del self._dependents[upstream]
 
     def _source(self, table_id: Id, is_query: bool) -> Source:
         return Source(self.result_of(table_id).store if is_query else self.store, table_id)
-
-    def _upstreams(self, live: LiveQuery) -> list[Id]:
-        return [source.table_id for source in live.sources if source.store is not self.store]
 
     def _check_circles(self, definition: Definition) -> None:
         reads = [definition.table_id] if definition.is_query else []
@@ -136,7 +133,7 @@ class Publishing:
             if query_id not in seen:
                 seen[query_id] = None
                 live = self.live.get(query_id)
-                reads += [] if live is None else self._upstreams(live)
+                reads += () if live is None else live.upstreams
 
     # --- publishing ---------------------------------------------------------------------------------------
 
@@ -149,7 +146,7 @@ class Publishing:
                 the end of a transaction.
         """
         self._settle(query_id)
-        for dependent in list(self._dependents.get(query_id, ())):
+        for dependent in tuple(self._dependents.get(query_id, ())):
             live = self.live.get(dependent)
             if live is not None and (everyone or not live.has_own_turn):
                 self.publish(dependent, everyone=everyone)
@@ -166,7 +163,7 @@ class Publishing:
                     if result.rows:
                         result.replace({})
                 else:
-                    for upstream in self._upstreams(live):
+                    for upstream in live.upstreams:
                         self._settle(upstream)
                     if live.is_pending:
                         live.refresh()
@@ -189,7 +186,10 @@ class Publishing:
 
     def _finished(self, query_id: Id) -> None:
         """Take a query's turn at the end of a transaction of the store."""
-        self._unsettled.clear()
+        if self._unsettled:
+            self._unsettled.clear()
+        if self.live[query_id].is_idle and query_id not in self._dependents:
+            return
         with self.telling():
             self.publish(query_id)
 

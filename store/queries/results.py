@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from threading import get_ident
 
+from replicell.store.cells import EncodedCell, is_same_cell
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id
+from replicell.store.missing import MISSING, MissingType
 from replicell.store.queries.equality import is_same_row
 from replicell.store.queries.plan import NO_ROWS
 from replicell.store.store import Store
@@ -32,7 +34,7 @@ class ResultStore(Store):
 class ResultTable:
     """The result of one query, written in transactions that are opened by the first difference."""
 
-    __slots__ = ("is_open", "is_publishing", "query_id", "store")
+    __slots__ = ("is_open", "is_publishing", "is_rich", "query_id", "store")
 
     def __init__(self, query_id: Id, store: ResultStore) -> None:
         self.query_id = query_id
@@ -40,6 +42,8 @@ class ResultTable:
         self.is_open = False
         """Whether differences have been written that nobody was told of."""
         self.is_publishing = False
+        self.is_rich = False
+        """Whether it may hold objects and arrays."""
 
     @property
     def rows(self) -> EncodedTable:
@@ -79,7 +83,9 @@ class ResultTable:
                 cell_ids = (*row, *[gone for gone in present if gone not in row])
             for cell_id in cell_ids:
                 if cell_id in row:
-                    store._put_cell(query_id, row_id, cell_id, row[cell_id])
+                    cell = row[cell_id]
+                    if cell is not present.get(cell_id, MISSING):
+                        store._put_cell(query_id, row_id, cell_id, cell)
                 elif cell_id in self.rows.get(row_id, ()):
                     store._remove_cell(query_id, row_id, cell_id)
 
@@ -93,6 +99,7 @@ class ResultTable:
 
     def note_rich(self) -> None:
         """Note that the result may hold objects and arrays, which are to be decoded when it is read."""
+        self.is_rich = True
         self.store._rich_tables.add(self.query_id)
 
     def open(self) -> None:
@@ -105,4 +112,26 @@ class ResultTable:
         """Tell listeners of the differences."""
         if self.is_open:
             self.is_open = False
-            self.store._end()
+            update = self._only_update()
+            if update is None:
+                self.store._end()
+            else:
+                self.store._finish_update(self.query_id, *update)
+
+    def _only_update(self) -> tuple[Id, Id, EncodedCell, EncodedCell] | None:
+        """If all that differs is one replaced cell, and nobody cares but listeners to content, return it."""
+        store = self.store
+        record = store._record
+        if not store._swift_outside or record.row_ids or record.cell_ids or len(record.cells) != 1:
+            return None
+        rows = record.cells[self.query_id]
+        if len(rows) != 1:
+            return None
+        [(row_id, olds)] = rows.items()
+        if len(olds) != 1:
+            return None
+        [(cell_id, old)] = olds.items()
+        new = self.rows[row_id][cell_id]
+        if isinstance(old, MissingType) or is_same_cell(old, new):
+            return None
+        return row_id, cell_id, new, old
