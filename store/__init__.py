@@ -39,6 +39,7 @@ from replicell.store.queries import GetTableCell, Queries, QueryBuilder, create_
 from replicell.store.reading import Content, Row, SortedRowIdsArgs, Table, Tables, Values
 from replicell.store.referential import OnDelete
 from replicell.store.relationships import Relationships, create_relationships
+from replicell.store.row_order import RowOrder
 from replicell.store.schemas import CellSchema, TableSchema, TablesSchema, ValueSchema, ValuesSchema
 from replicell.store.schematizers import Schematizer, create_custom_schematizer
 from replicell.store.store import Store, create_store
@@ -76,6 +77,7 @@ __all__ = [
     "RestrictedError",
     "Row",
     "RowExtractor",
+    "RowOrder",
     "SchemaDataLossError",
     "SchemaError",
     "SchemaLoss",

@@ -13,6 +13,7 @@ from replicell.store.listener_types import SortedRowIdsListener, TransactionList
 from replicell.store.listeners import Kind
 from replicell.store.missing import MISSING
 from replicell.store.reading import SortedRowIdsArgs
+from replicell.store.row_order import RowOrder
 from replicell.store.schema_setting import SchemaSetting
 from replicell.store.sorted_rows import SortedRows, SortedRowsSpec, same_order
 
@@ -49,12 +50,15 @@ class SortedRowIdsWatch:
         if same_order(order, self._last_order):
             return
         self._last_order = order
-        window = self._window()
-        if self._last_window is not None:
+        if self._last_window is None:
+            row_ids = RowOrder(order, len(self._view), spec.reversed)
+        else:
+            window = self._window()
             if window == self._last_window:
                 return
-            self._last_window = window.copy()
-        self.callback(store, spec.table_id, spec.cell_id, spec.descending, spec.offset, spec.limit, window)
+            self._last_window = window
+            row_ids = RowOrder((window,), len(window))
+        self.callback(store, spec.table_id, spec.cell_id, spec.descending, spec.offset, spec.limit, row_ids)
 
     def close(self) -> None:
         """Give up the view."""
@@ -104,7 +108,8 @@ class ListenerControl(SchemaSetting):
 
         A write costs the same few microseconds however many rows there are: the order is kept, not sorted
         anew. The callback gets the store, the table id, the cell id (or None), descending, offset, limit, and
-        the sorted row ids. Mirrors TinyBase's ``addSortedRowIdsListener``.
+        the sorted row ids as a `RowOrder`, which equals a list. Mirrors TinyBase's
+        ``addSortedRowIdsListener``.
 
         Args:
             table_id: The table; or a mapping of what `Store.get_sorted_row_ids` takes, followed by the

@@ -13,6 +13,7 @@ from replicell.store.cells import Cell
 from replicell.store.changes import GetCellChange, GetIdChanges, GetValueChange
 from replicell.store.ids import Id
 from replicell.store.missing import MissingType
+from replicell.store.row_order import RowOrder
 
 if TYPE_CHECKING:
     from replicell.store.store import Store
@@ -52,7 +53,7 @@ TableCellIdsListener: TypeAlias = "Callable[[Store, Id, GetIdChanges], object]"
 HasTableCellListener: TypeAlias = "Callable[[Store, Id, Id, bool], object]"
 RowCountListener: TypeAlias = "Callable[[Store, Id, int], object]"
 RowIdsListener: TypeAlias = "Callable[[Store, Id, GetIdChanges], object]"
-SortedRowIdsListener: TypeAlias = "Callable[[Store, Id, Id | None, bool, int, int | None, list[Id]], object]"
+SortedRowIdsListener: TypeAlias = "Callable[[Store, Id, Id | None, bool, int, int | None, RowOrder], object]"
 HasRowListener: TypeAlias = "Callable[[Store, Id, Id, bool], object]"
 RowListener: TypeAlias = "Callable[[Store, Id, Id, GetCellChange], object]"
 CellIdsListener: TypeAlias = "Callable[[Store, Id, Id, GetIdChanges], object]"

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replicell.store import MISSING, Store
+from replicell.store import MISSING, RowOrder, Store
 
 __all__ = [
     "EMPTY_CONTENT",
@@ -70,7 +70,7 @@ def encode(thing: Any) -> Any:
         return encode_float(thing)
     if isinstance(thing, Mapping):
         return in_javascript_order({encode_key(key): encode(child) for key, child in thing.items()})
-    if isinstance(thing, (list, tuple)):
+    if isinstance(thing, (list, tuple, RowOrder)):
         return [encode(child) for child in thing]
     if isinstance(thing, Store):
         return {"$": "store"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicell.store import MISSING, Store
+from replicell.store import MISSING, RowOrder, Store
 from replicell.store.sorted_rows import SortedView, default_sort_key
 from tests.store.calls import Calls
 
@@ -127,18 +127,15 @@ def test_a_window_is_silent_about_what_happens_outside_it() -> None:
     assert calls.taken() == [("first two", "t", "c", False, 0, 2, ["b", "d"])]
 
 
-def test_what_a_listener_is_given_is_its_own() -> None:
+def test_what_a_listener_is_given_cannot_be_changed() -> None:
     store = store_of({"a": 1, "b": 2})
-    given: list[Any] = []
-
-    def spoil(*args: Any) -> None:
-        given.append(args[-1])
-        args[-1].clear()
-
-    store.add_sorted_row_ids_listener("t", "c", False, 0, None, spoil)
+    given: list[RowOrder] = []
+    store.add_sorted_row_ids_listener("t", "c", False, 0, None, lambda *args: given.append(args[-1]))
     store.set_cell("t", "a", "c", 3).set_cell("t", "a", "c", 1)
-    assert store.get_sorted_row_ids("t", "c") == ["a", "b"]
-    assert len(given) == 2
+    assert given == [["b", "a"], ["a", "b"]]
+    with pytest.raises(TypeError, match="item assignment"):
+        given[0][0] = "x"  # type: ignore[index]  # on purpose
+    assert not hasattr(given[0], "append")
 
 
 def test_mutators_may_listen_and_write() -> None:
