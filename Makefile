@@ -13,23 +13,23 @@ demo:  ## two replicas and a server tell their story in the terminal; INPUT=file
 	@$(BIN)/python -m examples.demo $(if $(INPUT),--input "$(INPUT)")
 
 test:  ## all tests, the documentation's programs among them; ARGS="-k name" chooses
-	@tools/prepare --node
+	@tools/prepare --dev --node
 	@$(BIN)/python -m pytest $(ARGS)
 
 check:  ## style, types, architecture, packaging
-	@tools/prepare
+	@tools/prepare --dev
 	@tools/check
 
 bench:  ## figures beside TinyBase on Node, one table; ARGS="store" chooses a section
-	@tools/prepare --node --bench
+	@tools/prepare --bench --node
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 conformance:  ## N=50000 more random scripts, compared with the real TinyBase
-	@tools/prepare --node
+	@tools/prepare --dev --node
 	@$(BIN)/python -m tests.conformance $(or $(N),50000) 2000
 
 simulate:  ## SEEDS=first-last: more histories of the sync simulation
-	@tools/prepare
+	@tools/prepare --dev
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0-999)
 
 clean:  ## remove what was made here (the cached extension stays)
