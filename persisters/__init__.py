@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from replicell.persisters.config import TableLoad, TableSave, TablesConfig, TabularConfig, ValuesConfig
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.migrations import Migration
 from replicell.persisters.crsqlite.persister import CrSqlitePersister, create_crsqlite_persister
 from replicell.persisters.errors import (
     ConfigError,
@@ -20,14 +21,16 @@ from replicell.persisters.errors import (
     DatabaseReadOnlyError,
     DatabaseTooNewError,
     IdentifierError,
+    MigrationError,
     PersisterClosedError,
     PersisterError,
     SchemaError,
     UnreadableCellError,
     UnstorableCellError,
 )
-from replicell.persisters.persister import Persister, Status
+from replicell.persisters.persister import Persister
 from replicell.persisters.sqlite.worker import DatabaseChange
+from replicell.persisters.status import Progress, Status
 from replicell.persisters.subscription import Subscription
 
 __all__ = [
@@ -44,9 +47,12 @@ __all__ = [
     "DatabaseReadOnlyError",
     "DatabaseTooNewError",
     "IdentifierError",
+    "Migration",
+    "MigrationError",
     "Persister",
     "PersisterClosedError",
     "PersisterError",
+    "Progress",
     "SchemaError",
     "Status",
     "Subscription",

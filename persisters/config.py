@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from replicell.persisters.errors import ConfigError
 
 __all__ = [
+    "EVERY_ROW",
     "TableLoad",
     "TableSave",
     "TablesConfig",
@@ -19,6 +20,7 @@ __all__ = [
 
 DEFAULT_ROW_ID_COLUMN_NAME: Final = "_id"
 DEFAULT_VALUES_TABLE_NAME: Final = "tinybase_values"
+EVERY_ROW: Final = "true"
 
 _INSTEAD: Final[Mapping[object, str]] = dict.fromkeys(
     ("autoLoadIntervalSeconds", "auto_load_interval_seconds"),
@@ -31,28 +33,42 @@ ValueIds: TypeAlias = bool | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class TableLoad:
-    """Into which table of the store a database table is loaded.
+    """Into which table of the store a database table is loaded, and what of it.
 
     Args:
         table_id: The store's table.
         row_id_column_name: The column that holds the row ids: the only column of the primary key.
+        condition: SQL that is true for the rows to load, in which ``$tableName`` stands for the table's
+            quoted name. Rows enter and leave the store as they change.
+        columns: The columns to load; None for all.
     """
 
     table_id: str
     row_id_column_name: str = DEFAULT_ROW_ID_COLUMN_NAME
+    condition: str = EVERY_ROW
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TableSave:
-    """Into which database table a table of the store is saved.
+    """Into which database table a table of the store is saved, and what of it.
 
     Args:
         table_name: The database's table.
         row_id_column_name: The column that holds the row ids: the only column of the primary key.
+        delete_empty_columns: Whether `Persister.save` drops columns that are empty in store and database.
+        delete_empty_table: Whether `Persister.save` drops a table that is empty in store and database.
+        condition: SQL that is true for the rows that may be deleted; None for the condition under which the
+            table is loaded.
+        columns: The cells to save; None for all.
     """
 
     table_name: str
     row_id_column_name: str = DEFAULT_ROW_ID_COLUMN_NAME
+    delete_empty_columns: bool = False
+    delete_empty_table: bool = False
+    condition: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +187,17 @@ def _parse_table_load(config: object, path: str) -> TableLoad | None:
     if isinstance(config, str):
         config = TableLoad(config)
     if not isinstance(config, TableLoad):
-        keys = _Keys(config, path, ("table_id", "row_id_column_name", "condition"))
-        keys.refuse_unless("condition", ("true", None), "keep the rows it is about in a table of their own")
+        keys = _Keys(config, path, ("table_id", "row_id_column_name", "condition", "columns"))
         config = TableLoad(
-            keys.get("table_id", None), keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME)
+            keys.get("table_id", None),
+            keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME),
+            keys.get("condition", EVERY_ROW),
+            keys.get("columns", None),
         )
     _require_text(config.table_id, f"{path}.table_id")
     _require_text(config.row_id_column_name, f"{path}.row_id_column_name")
-    return config
+    _require_text(config.condition, f"{path}.condition")
+    return replace(config, columns=_parse_columns(config.columns, f"{path}.columns"))
 
 
 def _parse_table_save(config: object, path: str) -> TableSave | None:
@@ -190,20 +209,40 @@ def _parse_table_save(config: object, path: str) -> TableSave | None:
         keys = _Keys(
             config,
             path,
-            ("table_name", "row_id_column_name", "delete_empty_columns", "delete_empty_table", "condition"),
+            (
+                "table_name",
+                "row_id_column_name",
+                "delete_empty_columns",
+                "delete_empty_table",
+                "condition",
+                "columns",
+            ),
         )
-        dropping = (
-            "columns and tables are shared with other replicas, so drop them with SQL once none needs them"
-        )
-        keys.refuse_unless("delete_empty_columns", (False,), dropping)
-        keys.refuse_unless("delete_empty_table", (False,), dropping)
-        keys.refuse_unless("condition", ("true", None), "keep the rows it is about in a table of their own")
         config = TableSave(
-            keys.get("table_name", None), keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME)
+            keys.get("table_name", None),
+            keys.get("row_id_column_name", DEFAULT_ROW_ID_COLUMN_NAME),
+            keys.get("delete_empty_columns", False),
+            keys.get("delete_empty_table", False),
+            keys.get("condition", None),
+            keys.get("columns", None),
         )
     _require_text(config.table_name, f"{path}.table_name")
     _require_text(config.row_id_column_name, f"{path}.row_id_column_name")
-    return config
+    for name in ("delete_empty_columns", "delete_empty_table"):
+        if not isinstance(getattr(config, name), bool):
+            raise ConfigError(f"{path}.{name} must be True or False, not {getattr(config, name)!r}.")
+    if config.condition is not None:
+        _require_text(config.condition, f"{path}.condition")
+    return replace(config, columns=_parse_columns(config.columns, f"{path}.columns"))
+
+
+def _parse_columns(config: object, path: str) -> tuple[str, ...] | None:
+    if config is None:
+        return None
+    columns = _parse_value_ids(config, path)
+    if isinstance(columns, bool):
+        raise ConfigError(f"{path} must be a list of columns or left out, not {config!r}.")
+    return columns
 
 
 def _parse_values(config: object, path: str) -> ValuesConfig:
@@ -281,14 +320,6 @@ class _Keys:
 
     def get(self, key: str, default: object) -> Any:
         return self._entries.get(key, default)
-
-    def refuse_unless(self, key: str, allowed: tuple[object, ...], instead: str) -> None:
-        entry = self._entries.get(key, allowed[0])
-        if entry not in allowed:
-            raise ConfigError(
-                f"{self._path}.{key} is {entry!r}; allowed: {allowed[0]!r}, because this persister cannot do "
-                f"more: {instead}."
-            )
 
 
 def _camel_case(key: str) -> str:

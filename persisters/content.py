@@ -106,8 +106,10 @@ class SaveResult:
         unstorable: Cells that cannot be written; everything else was.
         incomplete_rows: Rows, as table id and row id, that somebody deleted in the medium while some of their
             cells were unsaved. If there are any, nothing was written: the rows must be saved whole.
+        left_rows: Rows, likewise, that were written and are no longer among those to be loaded.
     """
 
     loaded: LoadedContent | None = None
     unstorable: Iterable[UnstorableCellError] = ()
     incomplete_rows: Iterable[tuple[Id, Id]] = ()
+    left_rows: Iterable[tuple[Id, Id]] = ()

@@ -19,7 +19,8 @@ They hang below the one root that all of replicell shares::
         │   ├── DatabaseTooNewError         written by a newer version
         │   ├── DatabaseInputOutputError    the disk or the file system failed
         │   ├── IdentifierError             a table or column name that cr-sqlite cannot take
-        │   └── SchemaError                 a table that is not as it must be
+        │   ├── MigrationError              a step from one version of a program to the next
+    │   └── SchemaError                 a table that is not as it must be
         └── ExtensionError                  the cr-sqlite extension
             ├── ExtensionOptionsError       options of the installer that exclude each other
             ├── ExtensionNotFoundError      no extension where it was looked for
@@ -53,6 +54,7 @@ __all__ = [
     "ExtensionOptionsError",
     "FileAccessError",
     "IdentifierError",
+    "MigrationError",
     "PersisterClosedError",
     "PersisterError",
     "ReleaseRefusedError",
@@ -166,6 +168,10 @@ class IdentifierError(DatabaseError, ValueError):
 
 class SchemaError(DatabaseError):
     """A table in the database is not as it must be."""
+
+
+class MigrationError(DatabaseError):
+    """A migration failed and was undone; the steps before it stay made."""
 
 
 class ExtensionError(PersisterError):

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias
 
 from replicell.persisters.backoff import Backoff
-from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.content import LoadedContent, LoadedTable, SaveResult
 from replicell.persisters.errors import PersisterClosedError, PersisterError
 from replicell.persisters.interval import Interval
 from replicell.persisters.status import Progress, ProgressListener, Status
@@ -20,6 +20,7 @@ from replicell.persisters.tracking import ChangeTracker
 from replicell.persisters.turns import Turns
 from replicell.persisters.unsaved import UnsavedChanges
 from replicell.persisters.waiting import Waiters
+from replicell.store.ids import Id
 
 __all__ = ["Action", "ErrorListener", "Operations"]
 
@@ -286,6 +287,7 @@ class Operations(ABC):
         for problem in result.unstorable:
             self._report(problem, "not saved")
         self._apply_beside_save(result, (unsaved,))
+        self._let_go(result.left_rows)
         return partial(self._save_waiters.take(until).succeed, None)
 
     def _apply_beside_save(self, result: SaveResult, just_saved: tuple[UnsavedChanges, ...]) -> None:
@@ -296,6 +298,20 @@ class Operations(ABC):
                 self._load_again()
         except Exception as error:
             self._load_again(error)
+
+    def _let_go(self, rows: Iterable[tuple[Id, Id]]) -> None:
+        """Take rows out of the store that have left the part of the medium which is loaded."""
+        left = self._tracker.saved_only(rows)
+        if not left:
+            return
+        tables = {
+            table_id: LoadedTable(dict.fromkeys(row_ids), frozenset(), is_complete=False)
+            for table_id, row_ids in left.items()
+        }
+        try:
+            self._tracker.apply(LoadedContent(tables), ())
+        except Exception as error:
+            self._report(error, "rows that are no longer chosen stay in the store")
 
     # ------------------------------------------------------------------ helpers
 

@@ -157,6 +157,14 @@ class ChangeTracker:
                 self._unsaved.add_rows(table_id, there)
                 self.edits += 1
 
+    def saved_only(self, rows: Iterable[tuple[Id, Id]]) -> dict[Id, list[Id]]:
+        """Return those of some rows, by table, of which nothing is unsaved."""
+        saved: dict[Id, list[Id]] = {}
+        for table_id, row_id in rows:
+            if self._unsaved.row(table_id, row_id) is None:
+                saved.setdefault(table_id, []).append(row_id)
+        return saved
+
     def complete_rows(self, rows: Iterable[tuple[Id, Id]]) -> None:
         """Note all cells of rows that were deleted in the medium while they had unsaved ones."""
         for table_id, row_id in rows:

@@ -14,6 +14,7 @@ from replicell.persisters.crsqlite.connection import (
 )
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
+from replicell.persisters.crsqlite.migrations import Migrations, check_migrations, migrate
 from replicell.persisters.errors import DatabaseClosedError
 from replicell.persisters.sqlite.database import SqliteDatabase, SqliteEngine
 from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
@@ -22,7 +23,18 @@ __all__ = ["CrSqliteDatabase", "DatabaseChange"]
 
 
 class CrSqliteEngine(SqliteEngine):
-    """Makes connections with cr-sqlite, each of which begins a new epoch of the file."""
+    """Makes connections with cr-sqlite, each of which begins a new epoch of the file.
+
+    Args:
+        path: The file.
+        busy_timeout: Seconds to wait for another connection's lock.
+        vfs: The name of a registered SQLite VFS, None for the default one.
+        migrations: The steps that the database must have made.
+    """
+
+    def __init__(self, path: str, busy_timeout: float, vfs: str | None, migrations: Migrations) -> None:
+        super().__init__(path, busy_timeout, vfs)
+        self.migrations = migrations
 
     def connect(self) -> apsw.Connection:
         """Open a connection."""
@@ -30,8 +42,9 @@ class CrSqliteEngine(SqliteEngine):
         try:
             with transaction(connection):
                 begin_epoch(connection)
+            migrate(connection, self.migrations)
         except BaseException:
-            connection.close(True)
+            close_connection(connection)
             raise
         return connection
 
@@ -61,6 +74,12 @@ class CrSqliteDatabase(SqliteDatabase):
             to be noticed within 50 ms.
         busy_timeout: Seconds to wait for another connection's lock.
         vfs: The name of a registered SQLite VFS, None for the default one.
+        migrations: Steps from one version of the program to the next, ``[(1, function), ...]``, of which the
+            database makes those it has not made when it is opened. Each function is called with a `Migration`
+            on the database's thread.
+
+    Raises:
+        ValueError: the versions are not ascending, or a number of seconds makes no sense.
 
     Example::
 
@@ -75,7 +94,10 @@ class CrSqliteDatabase(SqliteDatabase):
         poll_interval: float = 0.01,
         busy_timeout: float = 5.0,
         vfs: str | None = None,
+        migrations: Migrations = (),
     ) -> None:
+        check_migrations(migrations)
+        self._migrations = tuple(migrations)
         super().__init__(path, poll_interval=poll_interval, busy_timeout=busy_timeout, vfs=vfs)
         self._site_id: bytes | None = None
 
@@ -99,7 +121,7 @@ class CrSqliteDatabase(SqliteDatabase):
         self._site_id = await self.read(_site_id)
 
     def _engine(self) -> Engine:
-        return CrSqliteEngine(self.path, self._busy_timeout, self._vfs)
+        return CrSqliteEngine(self.path, self._busy_timeout, self._vfs, self._migrations)
 
     async def _on_started(self, worker: Worker) -> None:
         self._site_id = await worker.submit(Mode.READ, _site_id, ())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import apsw
 
 from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable
-from replicell.persisters.crsqlite.cells import UnreadableValueError, decode_cell
+from replicell.persisters.crsqlite.cells import UnreadableValueError, decode_cell, why_unstorable
 from replicell.persisters.crsqlite.identifiers import quote
+from replicell.persisters.crsqlite.planning import SavePlan
 from replicell.persisters.crsqlite.schema import TableSchema
 from replicell.persisters.crsqlite.tables import VALUES_ROW, MappedSchemas, MappedTable, Seen
 from replicell.persisters.crsqlite.versions import changed_rows_sql, latest_version
@@ -20,7 +21,14 @@ from replicell.persisters.tracking import Ids
 from replicell.store.cells import RESERVED, EncodedCell
 from replicell.store.ids import Id
 
-__all__ = ["Loader"]
+__all__ = ["HeldRows", "Loader"]
+
+HeldRows: TypeAlias = Mapping[Id | None, Sequence[Id]]
+"""Row ids of the store by table."""
+
+_Sql: TypeAlias = Callable[[TableSchema, tuple[str, ...], str, bool], str]
+
+_NOTHING_HELD: Final[HeldRows] = {}
 
 
 class Loader:
@@ -34,20 +42,30 @@ class Loader:
     def __init__(self, schemas: MappedSchemas, tables: Sequence[MappedTable]) -> None:
         self._schemas = schemas
         self._tables = tuple(tables)
+        self._conditioned = {
+            (table.name, table.table_id): table for table in tables if table.condition is not None
+        }
 
-    def load(self, connection: apsw.Connection, seen: Seen | None, facts: SchemaFacts) -> LoadedContent:
+    def load(
+        self,
+        connection: apsw.Connection,
+        seen: Seen | None,
+        facts: SchemaFacts,
+        held: HeldRows = _NOTHING_HELD,
+    ) -> LoadedContent:
         """Read all rows that have changed, in the transaction the connection is in.
 
         Args:
             connection: The connection.
             seen: How far the database has been loaded; None to read everything.
             facts: The store's schema, for what other programs wrote as 0 and 1.
+            held: The rows of the store, if everything is read: whether they were deleted is looked up.
 
         Returns:
             The rows, with the new `Seen` as their version.
         """
         schemas = self._schemas.read(connection)
-        content = self.collect(connection, schemas, seen, facts)
+        content = self.collect(connection, schemas, seen, facts, held)
         content.version = Seen(self.version(connection, schemas), schemas)
         return content
 
@@ -57,6 +75,7 @@ class Loader:
         schemas: Mapping[str, TableSchema],
         seen: Seen | None,
         facts: SchemaFacts,
+        held: HeldRows = _NOTHING_HELD,
     ) -> LoadedContent:
         """Read the rows as :meth:`load` does, under known schemas, and leave the version to the caller."""
         if seen is not None and seen.schemas is schemas and seen.version == self.version(connection, schemas):
@@ -65,7 +84,7 @@ class Loader:
         values: LoadedTable | None = None
         unreadable: list[UnreadableCellError] = []
         for table in self._tables:
-            loaded = _load_table(connection, table, schemas.get(table.name), seen, facts, unreadable)
+            loaded = _load_table(connection, table, self._schemas, seen, facts, unreadable, held)
             if loaded is None:
                 continue
             if table.table_id is None:
@@ -73,6 +92,25 @@ class Loader:
             else:
                 tables[table.table_id] = loaded
         return LoadedContent(tables, values, unreadable)
+
+    def not_chosen(self, connection: apsw.Connection, plan: SavePlan) -> list[tuple[Id, Id]]:
+        """Return the rows that a save has written and that are not among those to be loaded.
+
+        Rows of which something could not be written are left out, for the store alone has that.
+        """
+        found: list[tuple[Id, Id]] = []
+        refused = {(problem.table_id, problem.row_id) for problem in plan.unstorable}
+        for written in plan.tables:
+            table = self._conditioned.get((written.table.name, written.table.table_id))
+            if table is None or table.table_id is None:
+                continue
+            sql = _chosen_row_sql(self._schemas.rows_of(table), table.key)
+            for rows in written.rows.values():
+                for row_id, *_ in rows:
+                    is_chosen = connection.execute(sql, (row_id,)).get is not None
+                    if not is_chosen and (table.table_id, row_id) not in refused:
+                        found.append((table.table_id, row_id))
+        return found
 
     def version(self, connection: apsw.Connection, schemas: Mapping[str, TableSchema]) -> int:
         """Return the newest version of the tables to load."""
@@ -82,19 +120,21 @@ class Loader:
 def _load_table(
     connection: apsw.Connection,
     table: MappedTable,
-    schema: TableSchema | None,
+    schemas: MappedSchemas,
     seen: Seen | None,
     facts: SchemaFacts,
     unreadable: list[UnreadableCellError],
+    held: HeldRows,
 ) -> LoadedTable | None:
+    schema = schemas.schema(table.name)
     if schema is None:
         return LoadedTable({}, frozenset(), is_complete=True) if seen is None else None
-    reading = _Reading(connection, table, schema, _booleans(table, facts), unreadable)
+    reading = _Reading(connection, table, schema, schemas.rows_of(table), _booleans(table, facts), unreadable)
     if seen is None:
-        return reading.all_rows()
+        return reading.all_rows(held.get(table.table_id, ()))
     before = seen.schemas.get(table.name)
     if before is not None and _needs_complete_load(connection, before, schema):
-        loaded = reading.all_rows()
+        loaded = reading.all_rows(None)
         # Cells of a column that is gone were saved once, so they are gone as well.
         loaded.cell_ids |= frozenset(_loaded_columns(before, table.cell_ids))
         return loaded
@@ -109,42 +149,69 @@ class _Reading:
         connection: apsw.Connection,
         table: MappedTable,
         schema: TableSchema,
+        source: str,
         booleans: frozenset[Id],
         unreadable: list[UnreadableCellError],
     ) -> None:
         self._connection = connection
         self._table = table
         self._schema = schema
+        self._source = source
         self._columns = _loaded_columns(schema, table.cell_ids)
         self._booleans = booleans
         self._unreadable = unreadable
 
-    def all_rows(self) -> LoadedTable:
-        rows: dict[Id, LoadedRow] = {}
-        for row_id, _, *cells in self._select(_all_rows_sql, ()):
-            self._add(rows, row_id, row_id, cells)
-        for (key,) in self._connection.execute(_deleted_rows_sql(self._schema)):
-            row_id = _text_of_blob("text", key)
-            if isinstance(row_id, str):
-                rows[row_id] = None
+    def all_rows(self, held: Iterable[Id] | None) -> LoadedTable:
+        """Read all rows.
+
+        Args:
+            held: Rows of the store, which are looked up if they are not among those read; None if any row
+                may be in the store.
+        """
+        rows = self._read(_all_rows_sql, ())
+        if self._table.table_id is None:
+            held = ()
+        for row_id in self._every_row_id() if held is None else self._known(held, rows):
+            rows.setdefault(row_id, None)
         return LoadedTable(self._only_values(rows), frozenset(self._columns), is_complete=True)
 
     def rows_since(self, version: int) -> LoadedTable | None:
-        rows: dict[Id, LoadedRow] = {}
-        for row_id, existing, *cells in self._select(_changed_rows_sql, (version,)):
-            self._add(rows, row_id, existing, cells)
-        rows = self._only_values(rows)
+        rows = self._only_values(self._read(_changed_rows_sql, (version,)))
         return LoadedTable(rows, frozenset(self._columns), is_complete=False) if rows else None
 
-    def _select(
-        self, sql: Callable[[TableSchema, tuple[str, ...], bool], str], bindings: tuple[int, ...]
-    ) -> Iterable[tuple[Any, ...]]:
+    def _every_row_id(self) -> Iterable[Id]:
+        for (key,) in self._connection.execute(_every_row_sql(self._schema)):
+            row_id = _text_of_blob("text", key)
+            if isinstance(row_id, str):
+                yield row_id
+
+    def _known(self, held: Iterable[Id], rows: Mapping[Id, LoadedRow]) -> Iterable[Id]:
+        sql = _known_row_sql(self._schema)
+        for row_id in held:
+            if (
+                row_id not in rows
+                and why_unstorable(row_id) is None
+                and self._connection.execute(sql, (row_id,)).get is not None
+            ):
+                yield row_id
+
+    def _read(self, sql: _Sql, bindings: tuple[int, ...]) -> dict[Id, LoadedRow]:
+        # Row by row, so that what is read is in memory only once.
+        rows: dict[Id, LoadedRow] = {}
+        count = len(self._unreadable)
+        statement = sql(self._schema, self._columns, self._source, False)
         try:
-            return self._connection.execute(sql(self._schema, self._columns, False), bindings).fetchall()
+            for row_id, existing, *cells in self._connection.execute(statement, bindings):
+                self._add(rows, row_id, existing, cells)
         except UnicodeDecodeError:
             # Some text is not UTF-8. To find out which, text is read as blobs.
-            blobs = self._connection.execute(sql(self._schema, self._columns, True), bindings)
-            return [tuple(map(_text_of_blob, row[::2], row[1::2])) for row in blobs]
+            rows.clear()
+            del self._unreadable[count:]
+            statement = sql(self._schema, self._columns, self._source, True)
+            for blobs in self._connection.execute(statement, bindings):
+                row_id, existing, *cells = map(_text_of_blob, blobs[::2], blobs[1::2])
+                self._add(rows, row_id, existing, cells)
+        return rows
 
     def _add(self, rows: dict[Id, LoadedRow], row_id: object, existing: object, cells: Sequence[Any]) -> None:
         if not isinstance(row_id, str):
@@ -220,28 +287,37 @@ def _text_of_blob(kind: str, value: object) -> object:
 
 
 @lru_cache(maxsize=512)
-def _all_rows_sql(schema: TableSchema, columns: tuple[str, ...], as_blobs: bool) -> str:
+def _all_rows_sql(schema: TableSchema, columns: tuple[str, ...], source: str, as_blobs: bool) -> str:
     key = quote(schema.key[0])
-    return f"SELECT {_selection([key, key, *map(quote, columns)], as_blobs)} FROM {quote(schema.name)}"
+    selection = _selection([key, key, *map(quote, columns)], as_blobs)
+    return f"SELECT {selection} FROM {source}"
 
 
 @lru_cache(maxsize=512)
-def _deleted_rows_sql(schema: TableSchema) -> str:
+def _every_row_sql(schema: TableSchema) -> str:
     key = quote(schema.key[0])
     return (
-        f"SELECT CAST(pks.{key} AS BLOB) FROM {quote(schema.name + '__crsql_pks')} AS pks "
-        f"LEFT JOIN {quote(schema.name)} AS base ON base.{key} = pks.{key} "
-        f"WHERE base.{key} IS NULL AND typeof(pks.{key}) = 'text'"
+        f"SELECT CAST({key} AS BLOB) FROM {quote(schema.name + '__crsql_pks')} WHERE typeof({key}) = 'text'"
     )
 
 
 @lru_cache(maxsize=512)
-def _changed_rows_sql(schema: TableSchema, columns: tuple[str, ...], as_blobs: bool) -> str:
+def _known_row_sql(schema: TableSchema) -> str:
+    return f"SELECT 1 FROM {quote(schema.name + '__crsql_pks')} WHERE {quote(schema.key[0])} = ?"
+
+
+@lru_cache(maxsize=512)
+def _chosen_row_sql(source: str, key: str) -> str:
+    return f"SELECT 1 FROM {source} AS chosen WHERE chosen.{quote(key)} = ?"
+
+
+@lru_cache(maxsize=512)
+def _changed_rows_sql(schema: TableSchema, columns: tuple[str, ...], source: str, as_blobs: bool) -> str:
     key = quote(schema.key[0])
     selection = [f"pks.{key}", f"base.{key}", *(f"base.{quote(name)}" for name in columns)]
     return (
         f"SELECT {_selection(selection, as_blobs)} FROM {quote(schema.name + '__crsql_pks')} AS pks "
-        f"LEFT JOIN {quote(schema.name)} AS base ON base.{key} = pks.{key} "
+        f"LEFT JOIN {source} AS base ON base.{key} = pks.{key} "
         f"WHERE pks.__crsql_key IN ({changed_rows_sql(schema.name)})"
     )
 

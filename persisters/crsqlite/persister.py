@@ -9,7 +9,7 @@ from typing import Any
 from replicell.persisters.config import TabularConfig, parse_config
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.persisters.crsqlite.loading import Loader
+from replicell.persisters.crsqlite.loading import HeldRows, Loader
 from replicell.persisters.crsqlite.saving import Saver
 from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
 from replicell.persisters.persister import ErrorListener, Persister
@@ -60,6 +60,7 @@ class CrSqlitePersister(Persister):
         self._database = database
         self._loader = Loader(schemas, table_map.loads)
         self._saver = Saver(schemas, table_map.saves, self._loader, scope.shared_tables or frozenset())
+        self._loaded_table_ids = scope.loaded_tables or frozenset()
         self._seen: Seen | None = None
         super().__init__(
             store,
@@ -81,7 +82,10 @@ class CrSqlitePersister(Persister):
         return self._database
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
-        return self._database.read(self._loader.load, self._seen, self._tracker.schema())
+        held: HeldRows = {}
+        if self._seen is None:
+            held = {table_id: self._store.get_row_ids(table_id) for table_id in self._loaded_table_ids}
+        return self._database.read(self._loader.load, self._seen, self._tracker.schema(), held)
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
         seen = self._seen if self.is_auto_loading() else None

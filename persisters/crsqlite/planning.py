@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
-from replicell.persisters.crsqlite.cells import encode_cell, why_unstorable
+from replicell.persisters.crsqlite.affinity import Affinity, why_changed
+from replicell.persisters.crsqlite.cells import SqlCell, encode_cell, why_unstorable
 from replicell.persisters.crsqlite.identifiers import check_column_name, folded
 from replicell.persisters.crsqlite.schema import MAX_COLUMNS, TableSchema
-from replicell.persisters.crsqlite.tables import VALUES_ROW, MappedTable
+from replicell.persisters.crsqlite.tables import VALUES_ROW, ColumnFacts, MappedTable
 from replicell.persisters.errors import IdentifierError, UnstorableCellError
 from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow
 from replicell.store.ids import Id
@@ -71,7 +72,10 @@ class SavePlan:
 
 
 def plan_save(
-    unsaved: UnsavedChanges, targets: Sequence[MappedTable], schemas: Mapping[str, TableSchema]
+    unsaved: UnsavedChanges,
+    targets: Sequence[MappedTable],
+    schemas: Mapping[str, TableSchema],
+    facts: Mapping[str, ColumnFacts],
 ) -> SavePlan:
     """Sort what is unsaved by table and columns.
 
@@ -79,6 +83,7 @@ def plan_save(
         unsaved: The changes; tables without a target are left out.
         targets: Where each table of the store is saved.
         schemas: The schemas of the targets that exist.
+        facts: What else there is to know of their columns.
     """
     unstorable: list[UnstorableCellError] = []
     plans = []
@@ -88,7 +93,7 @@ def plan_save(
         else:
             rows = unsaved.tables.get(target.table_id, {})
         if rows:
-            planner = _TablePlanner(target, schemas.get(target.name), unstorable)
+            planner = _TablePlanner(target, schemas.get(target.name), facts.get(target.name), unstorable)
             plan = planner.plan(rows)
             if plan.rows or (plan.deleted and plan.schema is not None):
                 plans.append(plan)
@@ -97,9 +102,16 @@ def plan_save(
 
 class _TablePlanner:
     def __init__(
-        self, target: MappedTable, schema: TableSchema | None, unstorable: list[UnstorableCellError]
+        self,
+        target: MappedTable,
+        schema: TableSchema | None,
+        facts: ColumnFacts | None,
+        unstorable: list[UnstorableCellError],
     ) -> None:
         self._plan = TablePlan(target, schema)
+        self._cell_ids = target.cell_ids
+        self._affinities = {} if facts is None else facts.affinities
+        self._generated = frozenset[str]() if facts is None else facts.generated
         self._unstorable = unstorable
         self._known = set(() if schema is None else schema.columns)
         self._refusals: dict[Id, str | None] = {}
@@ -126,7 +138,10 @@ class _TablePlanner:
         columns: list[str] = []
         bindings: Bindings = [row_id]
         cells = cast("Mapping[Id, Any]", row.cells)
+        chosen = self._cell_ids
         for cell_id, cell in cells.items():
+            if chosen is not None and cell_id not in chosen:
+                continue
             kind = cell.__class__
             if cell is MISSING:
                 if cell_id not in known:
@@ -142,12 +157,20 @@ class _TablePlanner:
                 cell = encode_cell(cell)
             if cell_id not in known and not self._can_have_column(row_id, cell_id):
                 continue
+            if self._affinities and self._is_changed(row_id, cell_id, cell):
+                continue
             columns.append(cell_id)
             bindings.append(cell)
         return tuple(columns), bindings
 
     def _is_refused(self, row_id: Id, cell_id: Id, cell: Any) -> bool:
         reason = why_unstorable(cell)
+        if reason is not None:
+            self._refuse(row_id, cell_id, reason)
+        return reason is not None
+
+    def _is_changed(self, row_id: Id, cell_id: Id, cell: SqlCell | None) -> bool:
+        reason = why_changed(cell, self._affinities.get(cell_id, Affinity.NONE))
         if reason is not None:
             self._refuse(row_id, cell_id, reason)
         return reason is not None
@@ -168,10 +191,13 @@ class _TablePlanner:
 
     def _why_no_column(self, cell_id: Id) -> str | None:
         if not self._folded:
-            self._folded = {folded(name): name for name in (*self._known, self._plan.table.key)}
+            taken = (*self._known, *self._generated, self._plan.table.key)
+            self._folded = {folded(name): name for name in taken}
         other = self._folded.get(folded(cell_id))
         if other == self._plan.table.key:
             return f"the column {other!r} holds the row ids; choose another cell id or row_id_column_name"
+        if other in self._generated:
+            return f"SQLite computes the column {other!r} by itself; choose another cell id"
         if other is not None:
             return f"SQLite takes it for the column {other!r}; choose another cell id"
         if len(self._known) + 1 >= MAX_COLUMNS:

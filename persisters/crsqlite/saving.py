@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import apsw
 
@@ -67,7 +68,7 @@ class Saver:
         is_careful = False
         while True:
             schemas = self._schemas.read(connection)
-            plan = plan_save(unsaved, self._targets, schemas)
+            plan = plan_save(unsaved, self._targets, schemas, self._schemas.facts)
             try:
                 result = self._attempt(connection, plan, schemas, unsaved, seen, facts, is_careful)
             except apsw.ConstraintError:
@@ -124,14 +125,16 @@ class Saver:
                 ]
                 if not incomplete:
                     for table in plan.tables:
-                        write(connection, table, plan.unstorable)
+                        write(connection, table, self._schemas.rows_of(table.table), plan.unstorable)
+                left: list[tuple[Id, Id]] = []
                 if loaded is not None:
+                    left = self._loader.not_chosen(connection, plan)
                     loaded.version = Seen(self._loader.version(connection, schemas), schemas)
                 if incomplete:
                     raise _Abandoned(SaveResult(loaded, incomplete_rows=incomplete))
         except _Abandoned as abandoned:
             return abandoned.result
-        return SaveResult(loaded)
+        return SaveResult(loaded, left_rows=left)
 
     def _create_filled(
         self, connection: apsw.Connection, plan: SavePlan, seen: Seen | None, facts: SchemaFacts
@@ -142,7 +145,7 @@ class Saver:
         except BaseException:
             self._schemas.forget()
             raise
-        return SaveResult(filler.loaded) if is_done else None
+        return SaveResult(filler.loaded, left_rows=filler.left) if is_done else None
 
     def _deleted_by_others(
         self, unsaved: UnsavedChanges, loaded: LoadedContent | None
@@ -180,6 +183,7 @@ class _Filler:
         self._seen = seen
         self._facts = facts
         self.loaded: LoadedContent | None = None
+        self.left: list[tuple[Id, Id]] = []
 
     def prepare(self, connection: apsw.Connection) -> None:
         if self._seen is not None:
@@ -193,6 +197,7 @@ class _Filler:
     def finish(self, connection: apsw.Connection) -> None:
         if self.loaded is not None:
             schemas = self._schemas.read(connection)
+            self.left = self._loader.not_chosen(connection, self._plan)
             self.loaded.version = Seen(self._loader.version(connection, schemas), schemas)
 
 
@@ -209,19 +214,22 @@ def _is_partial(unsaved: UnsavedChanges, table_id: Id, row_id: Id) -> bool:
     return row is not None and row.state is RowState.PARTIAL
 
 
-def _write_table(connection: apsw.Connection, plan: TablePlan, unstorable: list[UnstorableCellError]) -> None:
+def _write_table(
+    connection: apsw.Connection, plan: TablePlan, source: str, unstorable: list[UnstorableCellError]
+) -> None:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
-        connection.executemany(_delete_sql(name, key), plan.deleted)
+        connection.executemany(_delete_sql(name, key, source), plan.deleted)
     for columns, rows in plan.rows.items():
         connection.executemany(_upsert_sql(name, key, columns), rows)
 
 
 def _write_one_by_one(
-    connection: apsw.Connection, plan: TablePlan, unstorable: list[UnstorableCellError]
+    connection: apsw.Connection, plan: TablePlan, source: str, unstorable: list[UnstorableCellError]
 ) -> None:
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
-    writes = [(_delete_sql(name, key), row) for row in plan.deleted]
+    delete = _delete_sql(name, key, source)
+    writes: list[tuple[str, Sequence[Any]]] = [(delete, row) for row in plan.deleted]
     writes += [
         (_upsert_sql(name, key, columns), tuple(row)) for columns, rows in plan.rows.items() for row in rows
     ]
@@ -253,8 +261,11 @@ def _insert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _delete_sql(name: str, key: str) -> str:
-    return f"DELETE FROM {quote(name)} WHERE {quote(key)} = ?"
+def _delete_sql(name: str, key: str, source: str) -> str:
+    sql = f"DELETE FROM {quote(name)} WHERE {quote(key)} = ?1"
+    if source == quote(name):
+        return sql
+    return f"{sql} AND EXISTS (SELECT 1 FROM {source} AS chosen WHERE chosen.{quote(key)} = ?1)"
 
 
 @lru_cache(maxsize=256)

@@ -22,8 +22,10 @@ __all__ = [
     "TableFiller",
     "TableSchema",
     "add_columns",
+    "add_columns_within",
     "create_table",
     "create_tables",
+    "create_within",
     "read_schema",
     "schema_version",
 ]
@@ -165,19 +167,36 @@ def add_columns(connection: apsw.Connection, table: str, columns: Iterable[str])
         IdentifierError: a name cannot be used, or differs from another column's only in case.
         SchemaError: there is no such replicated table, or it would get too many columns.
     """
-    wanted = tuple(dict.fromkeys(columns))
     with transaction(connection):
-        schema = read_schema(connection).get(table)
-        if schema is None:
-            raise SchemaError(f"There is no replicated table {table!r}: create it first.")
-        missing = tuple(name for name in wanted if name not in schema.columns)
-        if not missing:
-            return
-        _check(TableSchema(table, schema.key, (*schema.columns, *missing)))
-        connection.execute("SELECT crsql_begin_alter(?)", (table,)).fetchall()
-        for name in missing:
-            connection.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(name)}")
-        connection.execute("SELECT crsql_commit_alter(?)", (table,)).fetchall()
+        add_columns_within(connection, table, columns)
+
+
+def add_columns_within(connection: apsw.Connection, table: str, columns: Iterable[str]) -> None:
+    """Do what :func:`add_columns` does in a transaction that is open and has written nothing yet."""
+    schema = read_schema(connection).get(table)
+    if schema is None:
+        raise SchemaError(f"There is no replicated table {table!r}: create it first.")
+    missing = tuple(name for name in dict.fromkeys(columns) if name not in schema.columns)
+    if not missing:
+        return
+    _check(TableSchema(table, schema.key, (*schema.columns, *missing)))
+    connection.execute("SELECT crsql_begin_alter(?)", (table,)).fetchall()
+    for name in missing:
+        connection.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(name)}")
+    connection.execute("SELECT crsql_commit_alter(?)", (table,)).fetchall()
+
+
+def create_within(connection: apsw.Connection, schema: TableSchema) -> None:
+    """Do what :func:`create_table` does in a transaction that is open and has written nothing yet."""
+    _check(schema)
+    existing = read_schema(connection)
+    if schema.name in existing:
+        _refuse_other_key(existing[schema.name], schema)
+        add_columns_within(connection, schema.name, schema.columns)
+        return
+    _refuse_too_many_tables(len(existing) + 1)
+    _create_ordinary_table(connection, schema)
+    connection.execute("SELECT crsql_as_crr(?)", (schema.name,)).fetchall()
 
 
 def _position(column: tuple[str, int]) -> int:

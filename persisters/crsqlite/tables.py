@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 import apsw
 
-from replicell.persisters.config import TabularConfig, ValueIds
-from replicell.persisters.crsqlite.identifiers import check_column_name, check_table_name, folded
+from replicell.persisters.conditions import columns_used, condition_sql
+from replicell.persisters.config import TableSave, TabularConfig, ValueIds
+from replicell.persisters.crsqlite.affinity import Affinity, affinity_of
+from replicell.persisters.crsqlite.identifiers import check_column_name, check_table_name, folded, quote
 from replicell.persisters.crsqlite.schema import TableSchema, read_schema, schema_version
 from replicell.persisters.errors import ConfigError, IdentifierError, SchemaError
 from replicell.persisters.tracking import Ids, Scope
 from replicell.store.ids import Id
 
-__all__ = ["VALUES_KEY", "VALUES_ROW", "MappedSchemas", "MappedTable", "Seen", "TableMap"]
+__all__ = ["VALUES_KEY", "VALUES_ROW", "ColumnFacts", "MappedSchemas", "MappedTable", "Seen", "TableMap"]
 
 VALUES_KEY = "_id"
 VALUES_ROW = "_"
@@ -30,29 +32,44 @@ class MappedTable:
         key: Its key column.
         table_id: The store's table; None if it holds the values.
         cell_ids: The cells to load or save; None for all.
+        condition: SQL that is true for the rows in question, None for all rows.
     """
 
     name: str
     key: str
     table_id: Id | None
     cell_ids: Ids = None
+    condition: str | None = None
 
 
 class TableMap:
     """All tables that a configuration maps.
 
     Raises:
-        ConfigError: a name is none that cr-sqlite can take, or two names are the same to SQLite.
+        ConfigError: a name is none that cr-sqlite can take, two names are the same to SQLite, or a condition
+            is no SQL.
     """
 
     def __init__(self, config: TabularConfig) -> None:
         values = config.values
         self.loads = [
-            MappedTable(name, load.row_id_column_name, load.table_id)
+            MappedTable(
+                name,
+                load.row_id_column_name,
+                load.table_id,
+                _columns(load.columns),
+                condition_sql(load.condition, name),
+            )
             for name, load in config.tables.load.items()
         ]
         self.saves = [
-            MappedTable(save.table_name, save.row_id_column_name, table_id)
+            MappedTable(
+                save.table_name,
+                save.row_id_column_name,
+                table_id,
+                _columns(save.columns),
+                condition_sql(_deletion_condition(config, save), save.table_name),
+            )
             for table_id, save in config.tables.save.items()
         ]
         if values.load:
@@ -60,6 +77,9 @@ class TableMap:
         if values.save:
             self.saves.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.save)))
         self.keys = _checked_keys([*self.loads, *self.saves])
+        for table in (*self.loads, *self.saves):
+            if table.condition is not None:
+                columns_used(table.condition, table.name, table.key)
 
     def scope(self) -> Scope:
         """Return what of a store this is about."""
@@ -71,6 +91,18 @@ class TableMap:
             loaded_values=_value_ids(self.loads),
             saved_values=_value_ids(self.saves),
         )
+
+
+class ColumnFacts(NamedTuple):
+    """What stands between a cell and its column, in tables that somebody else has made.
+
+    Args:
+        affinities: The types of typed columns, as SQLite applies them to what is written.
+        generated: Columns that SQLite computes, so that nobody can write them.
+    """
+
+    affinities: Mapping[str, Affinity]
+    generated: frozenset[str]
 
 
 class Seen(NamedTuple):
@@ -92,6 +124,8 @@ class MappedSchemas:
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = keys
         self._schemas: dict[str, TableSchema] = {}
+        self.facts: dict[str, ColumnFacts] = {}
+        """What there is to know of the columns of each table that exists."""
         self.version: int | None = None
         """The database's schema version of which the schemas are."""
 
@@ -107,12 +141,56 @@ class MappedSchemas:
             for name, key in self._keys.items():
                 _check_table(connection, name, key, existing)
             self._schemas = {name: existing[name] for name in self._keys if name in existing}
+            self.facts = {name: _column_facts(connection, name) for name in self._schemas}
             self.version = version
         return self._schemas
+
+    def schema(self, name: str) -> TableSchema | None:
+        """Return the schema of a table as it was last read, None if it does not exist."""
+        return self._schemas.get(name)
+
+    def rows_of(self, table: MappedTable) -> str:
+        """Return SQL, to come after FROM, for the rows of a table that exists which meet its condition.
+
+        A column that the condition needs and the table does not have is NULL.
+        """
+        if table.condition is None:
+            return quote(table.name)
+        facts = self.facts[table.name]
+        there = {folded(name) for name in (*self._schemas[table.name].columns, *facts.generated)}
+        missing = [
+            f", NULL AS {quote(name)}"
+            for name in columns_used(table.condition, table.name, table.key)
+            if folded(name) not in there
+        ]
+        rows = quote(table.name)
+        if missing:
+            rows = f"(SELECT *{''.join(missing)} FROM {rows}) AS {rows}"
+        return f"(SELECT * FROM {rows} WHERE ({table.condition}))"
 
     def forget(self) -> None:
         """Read the schemas anew next time, because what was read was rolled back."""
         self.version = None
+
+
+def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
+    columns = connection.execute("SELECT name, type, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
+    affinities = {name: affinity_of(kind) for name, kind, hidden in columns if not hidden}
+    return ColumnFacts(
+        {name: affinity for name, affinity in affinities.items() if affinity is not Affinity.NONE},
+        frozenset(name for name, _, hidden in columns if hidden),
+    )
+
+
+def _deletion_condition(config: TabularConfig, save: TableSave) -> str | None:
+    load = config.tables.load.get(save.table_name)
+    if save.condition is None and load is not None:
+        return load.condition
+    return save.condition
+
+
+def _columns(columns: tuple[str, ...] | None) -> Ids:
+    return None if columns is None else frozenset(columns)
 
 
 def _ids(ids: ValueIds) -> Ids:
