@@ -1,17 +1,23 @@
 """Persisters: they keep a store and a medium the same, both ways, and lose nothing.
 
 A `CrSqliteDatabase` is a database file in which every replica may write; a `CrSqlitePersister` keeps tables
-of a store and of such a database the same.
+of a store and of such a database the same. A `SqlitePersister` does so with a plain `SqliteDatabase`, a
+`CustomSqlitePersister` with a connection that the program has opened, a `JsonFilePersister` with a text file.
 """
 
 from __future__ import annotations
 
 from replicell.persisters.config import TableLoad, TableSave, TablesConfig, TabularConfig, ValuesConfig
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.json_mode import (
+    CrSqliteJsonPersister,
+    create_crsqlite_json_persister,
+)
 from replicell.persisters.crsqlite.migrations import Migration
 from replicell.persisters.crsqlite.persister import CrSqlitePersister, create_crsqlite_persister
 from replicell.persisters.errors import (
     ConfigError,
+    ContentFormatError,
     DatabaseBusyError,
     DatabaseClosedError,
     DatabaseDamagedError,
@@ -20,6 +26,7 @@ from replicell.persisters.errors import (
     DatabaseInputOutputError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
+    FileAccessError,
     IdentifierError,
     MigrationError,
     PersisterClosedError,
@@ -28,15 +35,23 @@ from replicell.persisters.errors import (
     UnreadableCellError,
     UnstorableCellError,
 )
+from replicell.persisters.json_config import JsonConfig
+from replicell.persisters.json_file import JsonFilePersister, create_json_file_persister
 from replicell.persisters.persister import Persister
+from replicell.persisters.sqlite.custom import CustomSqlitePersister, create_custom_sqlite_persister
+from replicell.persisters.sqlite.database import SqliteDatabase
+from replicell.persisters.sqlite.persister import SqlitePersister, create_sqlite_persister
 from replicell.persisters.sqlite.worker import DatabaseChange
 from replicell.persisters.status import Progress, Status
 from replicell.persisters.subscription import Subscription
 
 __all__ = [
     "ConfigError",
+    "ContentFormatError",
     "CrSqliteDatabase",
+    "CrSqliteJsonPersister",
     "CrSqlitePersister",
+    "CustomSqlitePersister",
     "DatabaseBusyError",
     "DatabaseChange",
     "DatabaseClosedError",
@@ -46,7 +61,10 @@ __all__ = [
     "DatabaseInputOutputError",
     "DatabaseReadOnlyError",
     "DatabaseTooNewError",
+    "FileAccessError",
     "IdentifierError",
+    "JsonConfig",
+    "JsonFilePersister",
     "Migration",
     "MigrationError",
     "Persister",
@@ -54,6 +72,8 @@ __all__ = [
     "PersisterError",
     "Progress",
     "SchemaError",
+    "SqliteDatabase",
+    "SqlitePersister",
     "Status",
     "Subscription",
     "TableLoad",
@@ -63,5 +83,9 @@ __all__ = [
     "UnreadableCellError",
     "UnstorableCellError",
     "ValuesConfig",
+    "create_crsqlite_json_persister",
     "create_crsqlite_persister",
+    "create_custom_sqlite_persister",
+    "create_json_file_persister",
+    "create_sqlite_persister",
 ]

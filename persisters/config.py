@@ -145,7 +145,8 @@ def _parse_tabular(config: object) -> TabularConfig:
     keys = _Keys(config, "config", ("mode", "tables", "values"))
     mode = keys.get("mode", "json")
     if mode != "tabular":
-        raise ConfigError(f"config: mode is {mode!r}; allowed modes: tabular.")
+        hint = " For one text with everything use create_crsqlite_json_persister." if mode == "json" else ""
+        raise ConfigError(f"config: mode is {mode!r}; allowed modes: tabular.{hint}")
     return TabularConfig(
         _parse_tables(keys.get("tables", {}), "tables"), _parse_values(keys.get("values", {}), "values")
     )

@@ -1,0 +1,136 @@
+"""Writing planned rows to tables, which are made and widened on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from replicell.persisters.crsqlite.identifiers import check_table_name, quote
+from replicell.persisters.crsqlite.planning import SavePlan, TablePlan
+from replicell.persisters.crsqlite.tables import MappedTable
+from replicell.persisters.errors import UnstorableCellError
+from replicell.persisters.sqlite.scripts import Script, Statement, is_refusal
+from replicell.persisters.sqlite.tables import PlainTable, PlainTables
+
+__all__ = ["create_missing", "refuse_unfit_keys", "write_table"]
+
+_SAVEPOINT = Statement("SAVEPOINT replicell_save")
+_ROLLBACK = Statement("ROLLBACK TO replicell_save")
+_RELEASE = Statement("RELEASE replicell_save")
+
+
+def refuse_unfit_keys(plan: SavePlan, tables: PlainTables) -> None:
+    """Take rows out of a plan whose ids an integer key column would change."""
+    for table in plan.tables:
+        there = tables.tables.get(table.table.name)
+        if there is None or not there.has_integer_key:
+            continue
+        for columns, rows in table.rows.items():
+            fit = []
+            for bindings in rows:
+                if _is_integer_text(bindings[0]):
+                    fit.append(bindings)
+                else:
+                    reason = f"the key column {table.table.key!r} of the database takes integers only"
+                    plan.unstorable.append(
+                        UnstorableCellError(table.table.table_id, bindings[0], None, reason)
+                    )
+            table.rows[columns] = fit
+        table.partial = [row_id for row_id in table.partial if _is_integer_text(row_id)]
+
+
+def create_missing(plan: SavePlan) -> Script[None]:
+    """Create the tables and columns that a plan needs; the columns have no type."""
+    for table in plan.tables:
+        name, key = table.table.name, table.table.key
+        if table.schema is None:
+            check_table_name(name)
+            columns = "".join(f", {quote(column)}" for column in table.new_columns)
+            yield Statement(f"CREATE TABLE {quote(name)} ({quote(key)} TEXT PRIMARY KEY NOT NULL{columns})")
+        else:
+            for column in table.new_columns:
+                yield Statement(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)}")
+
+
+def write_table(
+    plan: TablePlan, there: PlainTable | None, unstorable: list[UnstorableCellError]
+) -> Script[None]:
+    """Write the rows of one table; those that its own rules refuse are reported and left out.
+
+    Args:
+        plan: What to write.
+        there: The table as it was before, None if it is new.
+        unstorable: Where to put what is refused.
+    """
+    delete_sql = _delete_sql(plan.table, there)
+    yield _SAVEPOINT
+    try:
+        yield from _write_at_once(plan, delete_sql)
+    except Exception as error:
+        yield _ROLLBACK
+        if not is_refusal(error):
+            yield _RELEASE
+            raise
+        yield from _write_one_by_one(plan, delete_sql, unstorable)
+    yield _RELEASE
+
+
+def _write_at_once(plan: TablePlan, delete_sql: str) -> Script[None]:
+    name, key = plan.table.name, plan.table.key
+    if plan.deleted:
+        yield Statement(delete_sql, many=plan.deleted)
+    for columns, rows in plan.rows.items():
+        if rows:
+            yield Statement(_upsert_sql(name, key, columns), many=rows)
+
+
+def _write_one_by_one(
+    plan: TablePlan, delete_sql: str, unstorable: list[UnstorableCellError]
+) -> Script[None]:
+    name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
+    writes: list[tuple[str, Sequence[Any]]] = [(delete_sql, row) for row in plan.deleted]
+    refused = set()
+    writes += [(_upsert_sql(name, key, columns), row) for columns, rows in plan.rows.items() for row in rows]
+    for sql, bindings in writes:
+        try:
+            yield Statement(sql, bindings)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            row_id = bindings[0]
+            refused.add(row_id)
+            reason = f"table {name!r} of the database refuses the row ({error})"
+            unstorable.append(
+                UnstorableCellError(table_id, None if table_id is None else row_id, None, reason)
+            )
+    plan.deleted = [row for row in plan.deleted if row[0] not in refused]
+    plan.rows = {
+        columns: [row for row in rows if row[0] not in refused] for columns, rows in plan.rows.items()
+    }
+
+
+@lru_cache(maxsize=1024)
+def _upsert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
+    targets = ", ".join(map(quote, (key, *columns)))
+    marks = ", ".join("?" * (len(columns) + 1))
+    assignments = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
+    return (
+        f"INSERT INTO {quote(name)} ({targets}) VALUES ({marks}) "
+        f"ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
+    )
+
+
+def _delete_sql(mapped: MappedTable, there: PlainTable | None) -> str:
+    name, key = quote(mapped.name), quote(mapped.key)
+    if mapped.condition is None or there is None:
+        return f"DELETE FROM {name} WHERE {key} = ?"
+    rows = there.rows_of(mapped)
+    return f"DELETE FROM {name} WHERE {key} = ?1 AND EXISTS (SELECT 1 FROM {rows} WHERE {key} = ?1)"
+
+
+def _is_integer_text(text: str) -> bool:
+    try:
+        return str(int(text)) == text and -(2**63) <= int(text) < 2**63
+    except ValueError:
+        return False
