@@ -91,7 +91,9 @@ class Links:
             if slot.needs_any(cell_ids) and user in users.get(row_id, ()):
                 self._link(slot, row, root_id, failed)
                 root_row = root_rows.get(root_id)
-                if root_row is not None:
+                if root_row is None:
+                    put(root_id, None)
+                else:
                     self._pick(root_id, root_row, put, failed)
 
     def _follow_root(self, root_id: Id, cell_ids: Iterable[Id], put: Put, failed: Failed) -> None:

@@ -136,7 +136,8 @@ class LiveQuery:
         """
         for source in self.sources:
             self._listen(source.store, source)
-            if self._grouping is not None and self._selection.takes_whole_rows:
+        if self._grouping is not None:
+            for source in self._selection.whole_sources(self._plan):
                 listener_id = source.store.add_table_cell_ids_listener(source.table_id, self._rename)
                 self._listeners.append((source.store, listener_id))
         if self.has_own_turn:
@@ -232,7 +233,7 @@ class LiveQuery:
             self.is_stale = False
             self._prepare()
             self.result.replace(self.compute(self._failed))
-            self.order_changed = True
+            self.order_changed = self.is_ordered
         elif self._changed:
             self._refresh_changed()
         if ordering is not None and compares:

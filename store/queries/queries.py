@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self, overload
 
 from replicell.store.cells import Cell, CellLike
+from replicell.store.changes import EncodedRow
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.modules import module_of
 from replicell.store.queries.clauses import Build, clauses_of
+from replicell.store.queries.equality import is_same_row
 from replicell.store.queries.listening import PARAMS
 from replicell.store.queries.live import Definition
 from replicell.store.queries.reading import QueriesReading
@@ -257,7 +259,7 @@ class Queries(QueriesReading):
     def _set_params(self, query_id: Id, params: dict[Id, Cell]) -> None:
         publishing = self._publishing
         live = publishing.live.get(query_id)
-        if live is None or params == self.get_param_values(query_id):
+        if live is None or is_same_row(self._params.get_encoded_row(PARAMS, query_id), _encoded(params)):
             return
         before = live.definition
         with publishing.telling():
@@ -293,6 +295,10 @@ def create_queries(store: Store) -> Queries:
     True
     """
     return module_of(store, "queries", Queries)
+
+
+def _encoded(params: dict[Id, Cell]) -> EncodedRow:
+    return Store().set_row(PARAMS, "", params).get_encoded_row(PARAMS, "")
 
 
 def _params_of(values: ParamValues) -> dict[Id, Cell]:

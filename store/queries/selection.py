@@ -20,7 +20,7 @@ from replicell.store.queries.clauses import (
     WhereFunction,
 )
 from replicell.store.queries.equality import is_equal_to
-from replicell.store.queries.plan import Plan
+from replicell.store.queries.plan import Plan, Source
 
 __all__ = ["Selection"]
 
@@ -83,6 +83,11 @@ class Selection:
     def takes_whole_rows(self) -> bool:
         """Whether cells are selected whose ids only the rows know."""
         return self._naming is not None
+
+    def whole_sources(self, plan: Plan) -> list[Source]:
+        """Return the sources of which whole rows are selected, each once."""
+        slots = [slot for fetch, slot, _ in self._naming or () if fetch is None and slot < plan.nowhere]
+        return list(dict.fromkeys(plan.slots[slot].source for slot in slots))
 
     def column_ids(self, plan: Plan) -> tuple[Id, ...]:
         """Return the ids of all cells that result rows can have, as far as their sources have them now."""
