@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
-from websockets.uri import parse_uri
+from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.persisters.errors import PersisterError
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
+from replicell.sync.addresses import check_room_url, check_token, in_plain_words, without_secrets
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backoff import Backoff
 from replicell.sync.client_session import ClientSession
@@ -38,6 +38,8 @@ _log = logging.getLogger("replicell.sync.client")
 _TICK_SECONDS: Final = 1.0
 _LASTING_SECONDS: Final = 2.0
 """A connection that held so long was a good one; the next attempt may follow at once."""
+_SMALLEST_MESSAGE_SIZE: Final = 1024 * 1024
+"""A server's frames hold whole values, which may be nearly as big as what clients may send by default."""
 _MAX_REFUSED: Final = 1000
 _MAX_REIDENTIFICATIONS: Final = 3
 _REFUSING_CODES: Final = frozenset(
@@ -66,7 +68,7 @@ class SyncClient:
         open_timeout: Seconds within which a connection must stand.
 
     Raises:
-        SyncError: The address is not one of a websocket.
+        SyncError: The address is not one of a room, or another argument is out of range.
 
     Example::
 
@@ -88,16 +90,20 @@ class SyncClient:
         max_message_size: int = 64 * 1024 * 1024,
         open_timeout: float = 10.0,
     ) -> None:
-        try:
-            parse_uri(url)
-        except (InvalidURI, ValueError) as error:
-            raise SyncError(
-                f"{url!r} is not the address of a room: it looks like ws://host:port/room"
-            ) from error
+        check_room_url(url)
+        if token is not None:
+            check_token(token)
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
+        if max_message_size < _SMALLEST_MESSAGE_SIZE:
+            raise SyncError(
+                f"max_message_size is at least {_SMALLEST_MESSAGE_SIZE} bytes, not {max_message_size}"
+            )
+        if not open_timeout > 0:
+            raise SyncError(f"open_timeout is a number of seconds above 0, not {open_timeout}")
         self._db = db
         self._url = url
+        self._shown_url = without_secrets(url)
         self._token = token
         self._schema_policy: SchemaPolicy = schema_policy
         self._backoff = backoff or Backoff()
@@ -158,13 +164,23 @@ class SyncClient:
         return self
 
     async def start(self) -> Self:
-        """Begin to connect; starting a started client does nothing."""
+        """Begin to connect; starting a started client does nothing.
+
+        Raises:
+            SyncClosedError: The database is not open.
+        """
         if self._task is None:
+            if not self._db.is_open:
+                raise SyncClosedError(
+                    f"the database {self._db.path} is not open: open it before its client starts"
+                )
             subscription = self._db.on_change(self._on_change)
             hook = self._db.before_close(self.close)
             self._closing = [subscription.cancel, hook.cancel]
             self._running.set()
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"SyncClient {self._url}")
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name=f"SyncClient {self._shown_url}"
+            )
         return self
 
     async def close(self) -> None:
@@ -216,7 +232,7 @@ class SyncClient:
         except TimeoutError:
             detail = f" ({self._detail})" if self._detail else ""
             raise SyncTimeoutError(
-                f"{self._url} is not synced after {timeout} seconds: it is {self._status.value}{detail}"
+                f"{self._shown_url} is not synced after {timeout} seconds: it is {self._status.value}{detail}"
             ) from None
 
     async def __aenter__(self) -> Self:
@@ -228,7 +244,7 @@ class SyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<SyncClient {self._url} {self._status.value}>"
+        return f"<SyncClient {self._shown_url} {self._status.value}>"
 
     def on_progress(self) -> None:
         """The session has got on; called by the connection."""
@@ -252,7 +268,7 @@ class SyncClient:
     def _require_started(self) -> None:
         if self._task is None:
             raise SyncClosedError(
-                f"the client of {self._url} is not running: await start() or use `async with`"
+                f"the client of {self._shown_url} is not running: await start() or use `async with`"
             )
 
     def _on_change(self, change: DatabaseChange) -> None:
@@ -302,7 +318,7 @@ class SyncClient:
             text = f"the server answers {status}: {body}"
             return text if status in _REFUSING_STATUSES else "", text
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            return "", f"cannot connect: {error or type(error).__name__}"
+            return "", f"cannot connect: {in_plain_words(error)}"
 
     async def _serve(self, websocket: ClientConnection) -> tuple[str, str]:
         wire = Wire(websocket, self._db, self)
@@ -364,7 +380,7 @@ class SyncClient:
         session.local_changes()
         while self._session is session and session.state == "live":
             pulled = number in session.marks and session.pulled >= session.marks[number]
-            if pulled and (session.read_only or session.pushed >= own_version):
+            if pulled and session.has_pushed(own_version):
                 del session.marks[number]
                 return True
             await self._next_progress()
@@ -372,9 +388,9 @@ class SyncClient:
 
     async def _next_progress(self) -> None:
         if self._task is None:
-            raise SyncClosedError(f"the client of {self._url} was closed")
+            raise SyncClosedError(f"the client of {self._shown_url} was closed")
         if self._status is SyncStatus.REFUSED:
-            raise RefusedError(f"{self._url} refuses this client: {self._detail}", "refused")
+            raise RefusedError(f"{self._shown_url} refuses this client: {self._detail}", "refused")
         waiter = self._add_waiter()
         try:
             await waiter
@@ -396,7 +412,8 @@ class SyncClient:
         if (status, detail) == (self._status, self._detail):
             return
         self._status, self._detail = status, detail
-        _log.debug("%s is %s: %s", self._url, status.value, detail)
+        level = logging.WARNING if status is SyncStatus.REFUSED else logging.DEBUG
+        _log.log(level, "%s is %s%s", self._shown_url, status.value, f": {detail}" if detail else "")
         for listener in list(self._listeners.values()):
             try:
                 listener(self, status, detail)

@@ -116,6 +116,17 @@ class ClientSession(Session):
         """The own version up to which the server has everything on its disk."""
         return self._outbound.confirmed if self._outbound is not None else 0
 
+    def has_pushed(self, version: int) -> bool:
+        """Whether the server has everything up to an own version on its disk, and it is settled whether there
+        is more to come.
+
+        Args:
+            version: A version of the own database.
+        """
+        if self.read_only or self._outbound is None:
+            return self.read_only
+        return self.pushed >= version and (self._outbound.idle or self._outbound.latest > version)
+
     @property
     def pulled(self) -> int:
         """The server's version up to which everything is in this database."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -344,3 +346,63 @@ async def test_a_server_that_talks_nonsense_is_left_alone_for_a_while(
         await reached(sync, SyncStatus.CONNECTING, SyncStatus.SYNCING)
         await reached(sync, SyncStatus.REFUSED)
         assert connections == 2
+
+
+async def test_after_waiting_it_is_called_synced(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    server = await open_server()
+    sync = await open_client(await open_database("a", with_table=False), f"{server.url}/room")
+    db = await open_database("b")
+    other = await open_client(db, f"{server.url}/room")
+    told = []
+    for number in range(20):
+        await put(db, str(number), number)
+        for client in (other, sync):
+            await client.wait_until_synced(PATIENCE)
+            told.append(client.status)
+
+    assert told == [SyncStatus.SYNCED] * 40
+
+
+async def test_a_database_that_is_not_open_is_told_at_the_start(tmp_path: Path) -> None:
+    sync = SyncClient(CrSqliteDatabase(tmp_path / "a.db"), "ws://127.0.0.1:1/room")
+
+    with pytest.raises(SyncClosedError, match=r"a\.db is not open: open it before"):
+        await sync.start()
+    assert sync.status is SyncStatus.CLOSED
+
+
+@pytest.mark.parametrize("options", [{"token": ""}, {"max_message_size": 10}, {"open_timeout": 0}])
+async def test_options_that_make_no_sense_are_refused_at_once(
+    open_database: OpenDatabase, options: dict[str, Any]
+) -> None:
+    db = await open_database("a")
+    (name,) = options
+
+    with pytest.raises(SyncError, match=name):
+        SyncClient(db, "ws://127.0.0.1:1/room", **options)
+
+
+async def test_why_it_is_offline_is_said_in_plain_words(
+    open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    sync = await open_client(await open_database("a"), "ws://127.0.0.1:1/room")
+    await reached(sync, SyncStatus.OFFLINE)
+
+    assert sync.status_detail == "cannot connect: connection refused, no server listens there"
+
+
+async def test_a_refusal_is_a_warning_in_the_log_without_the_token(
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = await open_server(tokens=["right"])
+    sync = await open_client(await open_database("a"), f"{server.url}/room?token=wrong")
+    await reached(sync, SyncStatus.REFUSED)
+
+    warnings = [record.getMessage() for record in caplog.records if record.name == "replicell.sync.client"]
+    assert [f"{server.url}/room is refused: the server answers 401" in text for text in warnings] == [True]
+    assert "wrong" not in repr(sync)
