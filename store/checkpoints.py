@@ -344,8 +344,9 @@ class Checkpoints:
             checkpoint_id = self._current = str(self._next_id)
             self._next_id += 1
             self._deltas[checkpoint_id], self._pending = self._pending, Delta()
-            self.set_checkpoint(checkpoint_id, label)
             self._ids_changed = True
+            self.set_checkpoint(checkpoint_id, label)
+            return checkpoint_id
         return self._current
 
     def _trim(self) -> None:
@@ -385,6 +386,9 @@ class Checkpoints:
         if not self._backward:
             return False
         undone = self._add("")
+        if self._current != undone:
+            # A listener that was told of the new checkpoint has changed the store already.
+            return False
         self._forward.insert(0, undone)
         error = self._restore(undone, OLD)
         if error is None or self._deltas[undone].is_restored(self._store, OLD):

@@ -33,7 +33,7 @@ class Definition(ABC):
     first everything is taken out of them, then the result is changed.
     """
 
-    __slots__ = ("id", "listener_ids", "looks_away", "pending", "stale", "table_id", "tables")
+    __slots__ = ("id", "listener_ids", "looks_away", "pending", "stale", "table_id", "tables", "turn")
 
     def __init__(self, thing_id: Id, table_id: Id, tables: Mapping[Id, EncodedTable]) -> None:
         self.id = thing_id
@@ -42,6 +42,8 @@ class Definition(ABC):
         self.pending: dict[Id, None] = {}
         """Rows that have changed since they were last looked at."""
         self.listener_ids: tuple[Id, ...] = ()
+        self.turn = 0
+        """When this was defined, counted from the first definition."""
         self.looks_away = False
         """Whether looking at the pending rows failed just now."""
         self.stale = False
@@ -107,13 +109,14 @@ _D = TypeVar("_D", bound=Definition)
 class DefinableModule(Generic[_D]):
     """A store's indexes, metrics or relationships."""
 
-    __slots__ = ("_ids_kind", "_listeners", "_store", "_things")
+    __slots__ = ("_ids_kind", "_listeners", "_store", "_things", "_turns")
 
     def __init__(self, store: Store, ids_kind: str, *kinds: str) -> None:
         self._store = store
         self._ids_kind = ids_kind
         self._listeners = ModuleListeners(self, ids_kind, *kinds)
         self._things: dict[Id, _D] = {}
+        self._turns = 0
 
     def get_store(self) -> Store:
         """Return the store. Mirrors TinyBase's ``getStore``."""
@@ -130,8 +133,8 @@ class DefinableModule(Generic[_D]):
 
         Mirrors TinyBase's ``destroy``.
         """
-        for thing_id in list(self._things):
-            self._undefine(thing_id)
+        for thing in sorted(self._things.values(), key=lambda thing: thing.turn):
+            self._undefine(thing.id)
 
     def _define(self, thing: _D, configure: Callable[[_D], list[Event]]) -> bool:
         """Make a definition, or change the one of this id, and tell whether it is new.
@@ -157,11 +160,13 @@ class DefinableModule(Generic[_D]):
                 self._things.pop(thing.id, None)
                 self._listeners.call(self._ids_kind)
             raise
-        try:
-            self._tell(events)
-        finally:
-            if self._things.get(kept.id) is kept:
-                self._listen(kept)
+        if self._things.get(kept.id) is kept:
+            if self._store._depth > 0:
+                self._store._defined_within = True
+            self._turns += 1
+            kept.turn = self._turns
+            self._listen(kept)
+        self._tell(events)
         return present is None
 
     def _undefine(self, thing_id: Id) -> _D | None:

@@ -70,6 +70,7 @@ class Delta:
 
     def restore(self, store: Store, side: Side) -> None:
         """Write what was at one of the two moments, as far as the schema allows it today."""
+        rules = store._tables_rules or {}
         for table_id, row_id, cell_id, pair in self.every_cell():
             cell = pair[side]
             if cell is MISSING:
@@ -77,7 +78,14 @@ class Delta:
                 continue
             cell = store._accept_cell(table_id, row_id, cell_id, cell)
             if cell is not MISSING:
-                store._put_cell_with_defaults(table_id, row_id, cell_id, cell)
+                store._put_cell(table_id, row_id, cell_id, cell)
+        for table_id, rows in self.cells.items():
+            defaults = rules[table_id].defaults if table_id in rules else {}
+            for row_id in rows if defaults else ():
+                row = store._find_row(table_id, row_id)
+                for cell_id, default in defaults.items():
+                    if row and cell_id not in row:
+                        store._put_cell(table_id, row_id, cell_id, default)
         for value_id, pair in self.values.items():
             value = pair[side]
             if value is not MISSING:

@@ -24,6 +24,9 @@ RowIdSorter: TypeAlias = Callable[[Any, Any, Id], float]
 TakeSlices: TypeAlias = Callable[[Id, EncodedRow], tuple[Id, ...]]
 """Returns the ids of the slices that a row belongs to."""
 
+Taken: TypeAlias = "tuple[tuple[Id, ...] | None, Any]"
+"""What is taken out of a row: its slice ids, or None if there is no such row, and its sort key."""
+
 Slice: TypeAlias = "dict[Id, None] | KeyOrder"
 """The row ids of a slice: in the order they came to it, or by their sort keys."""
 
@@ -74,7 +77,7 @@ class Index(Definition):
         self._slices, self._slices_of_rows, self._keys_of_rows, self._order = {}, {}, {}, None
 
     def known_rows(self) -> Iterable[Id]:
-        """The rows that are in a slice."""
+        """The rows that were there, in a slice or in none."""
         return self._slices_of_rows
 
     def slice_ids(self) -> list[Id]:
@@ -89,14 +92,14 @@ class Index(Definition):
         """The rows of a slice in order."""
         return list(self._slices.get(slice_id, ()))
 
-    def take(self, row_id: Id, row: EncodedRow | None) -> tuple[tuple[Id, ...], Any]:
+    def take(self, row_id: Id, row: EncodedRow | None) -> Taken:
         """Take the slice ids and the sort key out of a row."""
         if row is None:
-            return (), MISSING
+            return None, MISSING
         key = MISSING if self._take_key is None else self._take_key(row_id, row)
         return self._take_slices(row_id, row), key
 
-    def apply(self, taken: dict[Id, tuple[tuple[Id, ...], Any]], anew: bool) -> list[Event]:
+    def apply(self, taken: dict[Id, Taken], anew: bool) -> list[Event]:
         """Move rows between and within slices."""
         if anew:
             # As a new definition may sort otherwise, rows and slices stay in their order until all are there.
@@ -117,9 +120,10 @@ class Index(Definition):
                     order.add_all(self._wrapped(slice_id, keys))
         return moves.events(self.id, self._slices)
 
-    def _move(self, taken: dict[Id, tuple[tuple[Id, ...], Any]], moves: _Moves, sort: bool) -> None:
-        for row_id, (slice_ids, key) in taken.items():
+    def _move(self, taken: dict[Id, Taken], moves: _Moves, sort: bool) -> None:
+        for row_id, (present_slice_ids, key) in taken.items():
             olds = self._slices_of_rows.get(row_id, ())
+            slice_ids = present_slice_ids or ()
             if olds != slice_ids:
                 for slice_id in olds:
                     if slice_id not in slice_ids:
@@ -127,18 +131,17 @@ class Index(Definition):
                 for slice_id in slice_ids:
                     if slice_id not in olds:
                         self._enter(row_id, slice_id, key, moves, sort)
-                if slice_ids:
-                    self._slices_of_rows[row_id] = slice_ids
-                else:
-                    del self._slices_of_rows[row_id]
+            if present_slice_ids is None:
+                self._slices_of_rows.pop(row_id, None)
+                self._keys_of_rows.pop(row_id, None)
+                continue
+            self._slices_of_rows[row_id] = slice_ids
             if self._take_key is not None and not is_same_cell(self._keys_of_rows.get(row_id, MISSING), key):
                 self._keys_of_rows[row_id] = key
                 if sort:
                     for slice_id in slice_ids:
                         if slice_id in olds:
                             moves.rekeyed.setdefault(slice_id, {})[row_id] = key
-            if not slice_ids:
-                self._keys_of_rows.pop(row_id, None)
 
     def _leave(self, row_id: Id, slice_id: Id, moves: _Moves) -> None:
         moves.note(slice_id)

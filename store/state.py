@@ -33,6 +33,7 @@ class StoreState:
         "__weakref__",
         "_accepts_encoded",
         "_cell_counts",
+        "_defined_within",
         "_depth",
         "_finishing",
         "_guard",
@@ -81,6 +82,8 @@ class StoreState:
         self._observers: Observers | None = None
         self._modules: dict[str, StoreModule] = {}
         """What is derived from this store, by kind."""
+        self._defined_within = False
+        """Whether something was defined inside the open transaction, on content that may have changed since."""
         self._settlers: tuple[Settler, ...] = ()
         """What writes before each commit, after everybody else."""
         self._guard: Guard | None = None

@@ -257,6 +257,8 @@ class Transactions(Dispatching):
                                 self._call_phase(normal)
                             else:
                                 self._call_update(normal, *update)
+                        if self._defined_within:
+                            self._bring_up_modules(True, errors)
             except BaseException as error:
                 errors.append(error)
                 if not committed:
@@ -354,7 +356,7 @@ class Transactions(Dispatching):
 
     def _reset(self) -> None:
         self._depth = 0
-        self._finishing = self._rollback_requested = False
+        self._finishing = self._rollback_requested = self._defined_within = False
         if self._old_tables_rules is not MISSING or self._old_values_rules is not MISSING:
             self._old_tables_rules = self._old_values_rules = MISSING
             self._settle()
