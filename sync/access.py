@@ -13,6 +13,7 @@ from replicell.sync.server_session import Access
 __all__ = ["MAX_ROOM_NAME", "StaticTokens", "room_file_name", "room_name"]
 
 MAX_ROOM_NAME: Final = 100
+_HEALTH: Final = "healthz"
 _MAX_FILE_NAME: Final = 240
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -57,7 +58,7 @@ def room_name(path: str) -> str:
 
     Raises:
         RoomNameError: The name is empty, longer than 100 characters, or holds control characters, a
-            backslash, or an empty, ``.`` or ``..`` segment.
+            backslash, or an empty, ``.`` or ``..`` segment; or it is ``healthz``.
 
     >>> room_name("/my-room")
     'my-room'
@@ -74,6 +75,8 @@ def room_name(path: str) -> str:
         rule = f"it has 1 to {MAX_ROOM_NAME} printable characters and no backslash"
     elif any(segment in ("", ".", "..") for segment in name.split("/")):
         rule = "its segments are not empty, '.' or '..'"
+    elif name == _HEALTH:
+        rule = "that address tells whether the server is well"
     elif len(room_file_name(name)) > _MAX_FILE_NAME:
         rule = "it is too long for a file name"
     else:

@@ -8,6 +8,7 @@ import ssl as ssl_module
 from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +18,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
+from replicell.persisters.crsqlite.extension import extension_path
 from replicell.persisters.errors import PersisterError
 from replicell.sync.access import StaticTokens, room_name
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
+from replicell.sync.addresses import check_port, check_token, in_plain_words
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.errors import DecodeError, RoomNameError, SyncClosedError, SyncError
 from replicell.sync.messages import Hello, Problem, decode, encode
@@ -88,11 +91,18 @@ class SyncServer:
             raise SyncError(
                 f"max_message_size is at least {_SMALLEST_MESSAGE_SIZE} bytes, not {max_message_size}"
             )
+        if not 0 <= room_idle_seconds < float("inf"):
+            raise SyncError(f"room_idle_seconds is a number of seconds, 0 or more, not {room_idle_seconds}")
+        allowed = _several("origins", origins)
+        for origin in allowed:
+            _check_origin(origin)
         self._data_dir = Path(data_dir)
         self._host = host
-        self._port = port
-        self._tokens = StaticTokens(tokens, read_only_tokens)
-        allowed = list(origins)
+        self._port = check_port(port)
+        self._tokens = StaticTokens(
+            map(check_token, _several("tokens", tokens)),
+            map(check_token, _several("read_only_tokens", read_only_tokens)),
+        )
         self._origins = None if "*" in allowed else [None, *map(Origin, allowed)]
         self._ssl = ssl
         self._options = options or SessionOptions()
@@ -135,12 +145,15 @@ class SyncServer:
         """Listen; starting a started server does nothing.
 
         Raises:
-            SyncError: The address is taken or the folder cannot be made.
+            SyncError: The address is taken, or the folder cannot be made or written.
+            ExtensionNotFoundError: The cr-sqlite extension is not installed.
         """
         if self._server is not None:
             return self
+        # Told now, not to each client that comes.
+        extension_path()
+        _make_writable(self._data_dir)
         try:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
             self._server = await serve(
                 self._handle,
                 self._host,
@@ -154,7 +167,9 @@ class SyncServer:
                 server_header=None,
             )
         except OSError as error:
-            raise SyncError(f"cannot serve {self._data_dir} on {self._host}:{self._port}: {error}") from error
+            raise SyncError(
+                f"cannot serve on {self._host}, port {self._port}: {in_plain_words(error)}"
+            ) from error
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
         return self
 
@@ -185,7 +200,7 @@ class SyncServer:
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what needs no websocket, and refuse what may not have one."""
-        if urlsplit(request.path).path == _HEALTH_PATH:
+        if urlsplit(request.path).path == _HEALTH_PATH and "Upgrade" not in request.headers:
             return connection.respond(HTTPStatus.OK, "ok\n")
         try:
             room_name(urlsplit(request.path).path)
@@ -221,8 +236,8 @@ class SyncServer:
                     await wire.run(session, first)
                 finally:
                     self._sessions.discard(session)
-        except PersisterError:
-            _log.exception("room %r cannot be opened", name)
+        except PersisterError as error:
+            _log.error("room %r cannot be opened: %s", name, error)
             await websocket.close(CLOSE_CODES["internal"], "the room cannot be opened, see the server's log")
 
     async def _admit(
@@ -256,6 +271,32 @@ class SyncServer:
 
 
 _SMALLEST_MESSAGE_SIZE: Final = 128 * 1024
+
+
+def _several(name: str, given: Iterable[str]) -> list[str]:
+    # A text is a sequence of texts too, and each of its letters would let somebody in.
+    if isinstance(given, str):
+        raise SyncError(f"{name} is a list of texts, not one text: put it in brackets")
+    return list(given)
+
+
+def _check_origin(origin: str) -> None:
+    parts = urlsplit(origin)
+    if origin not in ("*", "null") and (
+        not parts.scheme or not parts.netloc or parts.path or parts.query or parts.fragment
+    ):
+        raise SyncError(f"the origin {origin!r} is none: it looks like https://example.com, or is * for all")
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SyncError(
+            f"the rooms cannot be kept in {folder}: {error.strerror}; choose one that may be written"
+        ) from error
 
 
 def _token(request: Request) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import apsw
 
+from replicell.errors import ReplicellError
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.sync.actions import Close, Emit, Send, SessionOptions
 from replicell.sync.announcements import SchemaPolicy, adopt_tables
@@ -152,7 +153,8 @@ class Session:
 
     def _job_failed(self, error: BaseException) -> None:
         if self.state != "closed":
-            self.log.error("the database failed: %s", error, exc_info=error)
+            unexpected = None if isinstance(error, ReplicellError) else error
+            self.log.error("the database failed: %s", error, exc_info=unexpected)
             self.close("internal", "the database failed, see the log")
 
     def _on_message(self, message: Message) -> None:

@@ -20,6 +20,7 @@ from websockets.typing import Origin
 
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
+from replicell.persisters.errors import ExtensionNotFoundError
 from replicell.sync.actions import SessionOptions
 from replicell.sync.errors import SyncClosedError, SyncError
 from replicell.sync.messages import (
@@ -292,12 +293,19 @@ async def test_another_programs_writes_to_a_rooms_file_reach_the_clients(
 
 
 async def test_a_room_whose_file_is_damaged_is_refused_and_the_others_are_served(
-    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = await open_server()
     (tmp_path / "rooms" / "bad.db").write_bytes(b"this is no database" * 1000)
     async with connect(f"{server.url}/bad") as websocket:
         assert await close_code(websocket) == 1011
+    (complaint,) = [record for record in caplog.records if "cannot be opened" in record.getMessage()]
+    assert "room 'bad'" in complaint.getMessage()
+    assert complaint.exc_info is None
     db = await open_database("a")
     await (await open_client(db, f"{server.url}/good")).wait_until_synced(PATIENCE)
 
@@ -333,7 +341,7 @@ async def test_tls_is_a_matter_of_an_ssl_context(
 
 async def test_a_taken_port_is_told(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server()
-    with pytest.raises(SyncError, match="cannot serve"):
+    with pytest.raises(SyncError, match=f"port {server.port}: the port is in use; choose another"):
         await SyncServer(tmp_path / "other", port=server.port).start()
 
 
@@ -345,7 +353,69 @@ async def test_a_server_that_is_not_started_has_no_port(tmp_path: Path) -> None:
     await server.close()
 
 
-@pytest.mark.parametrize("options", [{"schema_policy": "maybe"}, {"max_message_size": 10}])
-def test_options_out_of_range_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
-    with pytest.raises(SyncError, match=r"maybe|at least"):
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"schema_policy": "maybe"}, "'auto' or 'strict', not 'maybe'"),
+        ({"max_message_size": 10}, "at least 131072 bytes, not 10"),
+        ({"port": 65536}, "from 0 .any free one. to 65535, not 65536"),
+        ({"port": -1}, "from 0 .any free one. to 65535, not -1"),
+        ({"room_idle_seconds": -1}, "0 or more, not -1"),
+        ({"room_idle_seconds": float("nan")}, "0 or more, not nan"),
+        ({"tokens": "secret"}, "tokens is a list of texts"),
+        ({"tokens": [""]}, "a token is a text that is not empty"),
+        ({"read_only_tokens": ["two words"]}, "a token holds no spaces"),
+        ({"origins": ["example.com"]}, "'example.com' is none: it looks like https://example.com"),
+        ({"origins": ["https://example.com/page"]}, "it looks like https://example.com"),
+    ],
+)
+def test_options_out_of_range_are_refused(tmp_path: Path, options: dict[str, object], rule: str) -> None:
+    with pytest.raises(SyncError, match=rule):
         SyncServer(tmp_path, **options)  # type: ignore[arg-type]  # on purpose
+
+
+async def test_a_folder_that_is_a_file_is_told_before_anybody_comes(tmp_path: Path) -> None:
+    (tmp_path / "rooms").write_text("I am a file")
+
+    with pytest.raises(SyncError, match=r"rooms cannot be kept in .*rooms: .*; choose one"):
+        await SyncServer(tmp_path / "rooms", port=0).start()
+
+
+async def test_a_folder_that_may_not_be_written_is_told_before_anybody_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(dir: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    # Whoever runs the tests as root may write everywhere.
+    monkeypatch.setattr("replicell.sync.server.TemporaryFile", refuse)
+
+    with pytest.raises(SyncError, match=r"rooms cannot be kept in .*: Permission denied; choose one"):
+        await SyncServer(tmp_path / "rooms", port=0).start()
+
+
+async def test_a_missing_extension_is_told_before_anybody_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRSQLITE_PATH", raising=False)
+    monkeypatch.setenv("REPLICELL_CACHE", str(tmp_path / "cache"))
+
+    with pytest.raises(ExtensionNotFoundError, match="replicell extension install"):
+        await SyncServer(tmp_path / "rooms", port=0).start()
+
+
+async def test_a_room_cannot_have_the_address_of_the_health_check(open_server: OpenServer) -> None:
+    server = await open_server()
+
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"{server.url}/healthz", compression=None)
+
+    assert refused.value.response.status_code == HTTPStatus.BAD_REQUEST
+    assert b"'healthz' is not allowed" in refused.value.response.body
+
+
+async def test_a_host_that_does_not_exist_is_told_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        SyncError, match=r"cannot serve on nobody.invalid, port 0: the name of the host is not"
+    ):
+        await SyncServer(tmp_path / "rooms", host="nobody.invalid", port=0).start()

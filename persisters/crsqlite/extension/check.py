@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 
 from replicell.persisters.crsqlite.extension import probe
+from replicell.persisters.crsqlite.extension.locate import PATH_VARIABLE
 from replicell.persisters.crsqlite.extension.release import ENTRY_POINT, VERSION, VERSION_NUMBER
 from replicell.persisters.errors import ExtensionCheckError, ExtensionNotFoundError
 
 __all__ = ["CheckReport", "check_extension"]
 
 _PROGRAM = Path(probe.__file__)
-_NEXT_STEP = "run `replicell extension install --force` to get another"
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ def check_extension(path: Path, *, timeout: float = 60.0) -> CheckReport:
         ExtensionCheckError: it cannot be loaded, is another version, ends its process or merges wrongly.
     """
     if not path.is_file():
-        raise ExtensionNotFoundError(f"There is no file {path}: {_NEXT_STEP}.")
+        raise ExtensionNotFoundError(f"There is no file {path}: {_next_step(path)}.")
     # A name without a folder would be searched for among the system's libraries, so the path is absolute.
     command = [sys.executable, "-P", str(_PROGRAM), str(path.absolute()), ENTRY_POINT]
     try:
@@ -88,4 +88,13 @@ def _cause_of_death(status: int) -> str:
 
 
 def _refusal(path: Path, reason: str) -> ExtensionCheckError:
-    return ExtensionCheckError(f"The library {path} is not a working cr-sqlite: {reason}; {_NEXT_STEP}.")
+    return ExtensionCheckError(
+        f"The library {path} is not a working cr-sqlite: {reason}; {_next_step(path)}."
+    )
+
+
+def _next_step(path: Path) -> str:
+    named = os.environ.get(PATH_VARIABLE)
+    if named and Path(named).expanduser().absolute() == path.absolute():
+        return f"let {PATH_VARIABLE} name another, or unset it and run `replicell extension install`"
+    return "run `replicell extension install --force` to get another"

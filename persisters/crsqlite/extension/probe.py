@@ -6,6 +6,7 @@ program imports nothing of replicell and prints one line of JSON: what it found,
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,15 @@ def _check_boundary_keys(first: apsw.Connection, second: apsw.Connection) -> str
     return None
 
 
+def _reason(path: str, error: apsw.Error) -> str:
+    # SQLite tries the name with ".so" appended too, and tells only how that failed.
+    try:
+        ctypes.CDLL(path)
+    except OSError as cause:
+        return str(cause)
+    return str(error)
+
+
 def main(path: str, entry_point: str) -> dict[str, object]:
     """Try the extension out and return what was found.
 
@@ -105,7 +115,7 @@ def main(path: str, entry_point: str) -> dict[str, object]:
     try:
         first, second = _open(path, entry_point), _open(path, entry_point)
     except apsw.Error as error:
-        return {"error": f"it could not be loaded: {error}"}
+        return {"error": f"it could not be loaded: {_reason(path, error)}"}
     try:
         version = first.execute("SELECT value FROM crsql_master WHERE key = 'crsqlite_version'").get
         if problem := _check_merge(first, second) or _check_boundary_keys(first, second):

@@ -65,6 +65,17 @@ def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExtensionCheckError, match="could not be loaded") as caught:
         check_extension(file)
     assert "replicell extension install --force" in str(caught.value)
+    assert "crsqlite.so.so" not in str(caught.value)
+
+
+def test_a_bad_library_that_the_environment_names_is_not_mended_by_installing_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "crsqlite.so"
+    file.write_text("not a library")
+    monkeypatch.setenv("CRSQLITE_PATH", str(file))
+    with pytest.raises(ExtensionCheckError, match="let CRSQLITE_PATH name another, or unset it"):
+        check_extension(file)
 
 
 def test_a_library_of_another_kind_is_refused() -> None:
