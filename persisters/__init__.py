@@ -15,6 +15,7 @@ from replicell.persisters.crsqlite.json_mode import (
 )
 from replicell.persisters.crsqlite.migrations import Migration
 from replicell.persisters.crsqlite.persister import CrSqlitePersister, create_crsqlite_persister
+from replicell.persisters.custom import CustomPersister, create_custom_persister
 from replicell.persisters.errors import (
     ConfigError,
     ContentFormatError,
@@ -51,6 +52,7 @@ __all__ = [
     "CrSqliteDatabase",
     "CrSqliteJsonPersister",
     "CrSqlitePersister",
+    "CustomPersister",
     "CustomSqlitePersister",
     "DatabaseBusyError",
     "DatabaseChange",
@@ -85,6 +87,7 @@ __all__ = [
     "ValuesConfig",
     "create_crsqlite_json_persister",
     "create_crsqlite_persister",
+    "create_custom_persister",
     "create_custom_sqlite_persister",
     "create_json_file_persister",
     "create_sqlite_persister",

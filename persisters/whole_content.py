@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable
 from replicell.persisters.errors import UnreadableCellError
-from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges
+from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
 from replicell.store.cells import EncodedCell, encode_cell, is_same_cell
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING
@@ -77,6 +77,25 @@ class WholeContent(NamedTuple):
             values = LoadedTable({_VALUES: self.values}, cell_ids, is_complete=False)
         return LoadedContent(tables, values, self.unreadable, self)
 
+    def with_changes(self, tables: Mapping[Id, Any], values: Mapping[Id, Any]) -> WholeContent:
+        """Return the content as it is after changes as `Store.get_transaction_changes` gives them.
+
+        >>> before = WholeContent({"todo": {"1": {"text": "Milk"}}}, {})
+        >>> before.with_changes({"todo": {"1": MISSING, "2": {"text": "Tea"}}}, {"open": True})[:2]
+        ({'todo': {'2': {'text': 'Tea'}}}, {'open': True})
+        """
+        unreadable: list[UnreadableCellError] = []
+        unsaved = UnsavedChanges()
+        for table_id, rows in tables.items():
+            if rows is MISSING:
+                rows = dict.fromkeys(self.tables.get(table_id, ()), MISSING)
+            for row_id, row in rows.items():
+                cells = {} if row is MISSING else _encoded_changes(row, table_id, row_id, unreadable)
+                state = RowState.GONE if row is MISSING else RowState.PARTIAL
+                unsaved.add_row(table_id, row_id, UnsavedRow(cells, state))
+        unsaved.add_values(_encoded_changes(values, None, None, unreadable))
+        return self.with_unsaved(unsaved)._replace(unreadable=tuple(unreadable))
+
     def with_unsaved(self, unsaved: UnsavedChanges) -> WholeContent:
         """Return the content as it is after unsaved changes were written over it."""
         tables = dict(self.tables)
@@ -107,6 +126,14 @@ def _encoded(
         else:
             encoded[cell_id] = cell
     return encoded
+
+
+def _encoded_changes(
+    row: Mapping[Id, Any], table_id: Id | None, row_id: Id | None, unreadable: list[UnreadableCellError]
+) -> UnsavedCells:
+    there = {cell_id: cell for cell_id, cell in row.items() if cell is not MISSING}
+    deleted = dict.fromkeys((cell_id for cell_id in row if cell_id not in there), MISSING)
+    return {**deleted, **_encoded(there, table_id, row_id, unreadable)}
 
 
 def _difference(before: Mapping[Id, EncodedRow], now: Mapping[Id, EncodedRow]) -> LoadedTable:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from replicell.persisters.config import TabularConfig, parse_config
 from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.crsqlite.cleaning import Cleaning, clean
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.loading import HeldRows, Loader
 from replicell.persisters.crsqlite.saving import Saver
 from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.sqlite.worker import DatabaseChange
+from replicell.persisters.status import ProgressListener, Status
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker
 from replicell.persisters.unsaved import UnsavedChanges
@@ -36,6 +38,8 @@ class CrSqlitePersister(Persister):
         database: The database, open when the persister is used. Closing it closes the persister first.
         config: What is kept where; see `parse_config`.
         on_error: Called with each error that no caller gets, among them cells that cannot be stored.
+        on_progress: Called with a `Progress` while many rows are loaded or saved.
+        save_interval: Seconds during which changes are collected before they are saved automatically.
         retry_delay: Seconds before a failed load or save is tried again, doubled with each failure.
         max_retry_delay: Seconds at most between tries.
 
@@ -50,6 +54,8 @@ class CrSqlitePersister(Persister):
         config: object,
         *,
         on_error: ErrorListener | None = None,
+        on_progress: ProgressListener | None = None,
+        save_interval: float = 0.0,
         retry_delay: float = 0.05,
         max_retry_delay: float = 5.0,
     ) -> None:
@@ -66,8 +72,11 @@ class CrSqlitePersister(Persister):
             store,
             ChangeTracker(store, scope),
             on_error=on_error,
+            on_progress=on_progress,
+            save_interval=save_interval,
             retry_delay=retry_delay,
             max_retry_delay=max_retry_delay,
+            turns=database.turns,
         )
         self._before_close = database.before_close(self.close)
 
@@ -81,6 +90,27 @@ class CrSqlitePersister(Persister):
         """The database."""
         return self._database
 
+    async def save(self) -> Self:
+        """Save all that the database does not have. See `Persister.save`.
+
+        If the configuration says so, columns and tables that are empty afterwards are dropped.
+        """
+        await super().save()
+        cleanings = [
+            Cleaning(
+                save.table_name,
+                self._store.get_table_cell_ids(table_id),
+                self._store.has_table(table_id),
+                save.delete_empty_columns,
+                save.delete_empty_table,
+            )
+            for table_id, save in self._config.tables.save.items()
+            if save.delete_empty_columns or save.delete_empty_table
+        ]
+        if cleanings:
+            await self._database.run(clean, cleanings, origin=self)
+        return self
+
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
         held: HeldRows = {}
         if self._seen is None:
@@ -89,7 +119,10 @@ class CrSqlitePersister(Persister):
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
         seen = self._seen if self.is_auto_loading() else None
-        return self._database.run(self._saver.save, unsaved, seen, self._tracker.schema(), origin=self)
+        progress = self._progress_of(Status.SAVING)
+        return self._database.run(
+            self._saver.save, unsaved, seen, self._tracker.schema(), progress, origin=self
+        )
 
     def _watch(self, on_change: Callable[[], None]) -> Subscription:
         def on_database_change(change: DatabaseChange) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from replicell.persisters.crsqlite.affinity import Affinity, why_changed
@@ -15,9 +15,11 @@ from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING
 
-__all__ = ["SavePlan", "TablePlan", "plan_save"]
+__all__ = ["SavePlan", "SaveProgress", "TablePlan", "plan_save"]
 
 Bindings: TypeAlias = list[Any]
+
+_ROWS_A_REPORT = 1_000
 
 
 class TablePlan:
@@ -48,19 +50,53 @@ class TablePlan:
         return TableSchema(self.table.name, (self.table.key,), (*columns, *self.new_columns))
 
 
+class SaveProgress:
+    """Counts the rows of a save as they are written.
+
+    Args:
+        total: Rows to be written.
+        report: Called with the rows written and to be written; None if nobody asks.
+    """
+
+    __slots__ = ("_done", "_report", "_total")
+
+    def __init__(self, total: int = 0, report: Callable[[int, int], None] | None = None) -> None:
+        self._total = total
+        self._report = report
+        self._done = 0
+
+    def counting(self, rows: list[Bindings]) -> Iterable[Bindings]:
+        """Return the rows for ``executemany``, which counts them on the way."""
+        return rows if self._report is None else self._counted(rows, self._report)
+
+    def _counted(self, rows: list[Bindings], report: Callable[[int, int], None]) -> Iterator[Bindings]:
+        for start in range(0, len(rows), _ROWS_A_REPORT):
+            part = rows[start : start + _ROWS_A_REPORT]
+            yield from part
+            self._done += len(part)
+            report(self._done, self._total)
+
+
 class SavePlan:
     """What is to be written, and what cannot be.
 
     Attributes:
         tables: The tables that something is written to.
         unstorable: Cells that SQLite cannot hold.
+        progress: Counts what is written.
     """
 
-    __slots__ = ("tables", "unstorable")
+    __slots__ = ("progress", "tables", "unstorable")
 
     def __init__(self, tables: list[TablePlan], unstorable: list[UnstorableCellError]) -> None:
         self.tables = tables
         self.unstorable = unstorable
+        self.progress = SaveProgress()
+
+    @property
+    def row_count(self) -> int:
+        """How many rows are written."""
+        return sum(len(rows) for plan in self.tables for rows in plan.rows.values())
 
     def new_tables(self) -> list[TablePlan]:
         """Return the tables that are not there."""

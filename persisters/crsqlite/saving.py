@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.loading import Loader
-from replicell.persisters.crsqlite.planning import SavePlan, TablePlan, plan_save
+from replicell.persisters.crsqlite.planning import SavePlan, SaveProgress, TablePlan, plan_save
 from replicell.persisters.crsqlite.schema import (
     TableSchema,
     add_columns,
@@ -52,7 +52,12 @@ class Saver:
         self._shared_tables = shared_tables
 
     def save(
-        self, connection: apsw.Connection, unsaved: UnsavedChanges, seen: Seen | None, facts: SchemaFacts
+        self,
+        connection: apsw.Connection,
+        unsaved: UnsavedChanges,
+        seen: Seen | None,
+        facts: SchemaFacts,
+        progress: Callable[[int, int], None] | None = None,
     ) -> SaveResult:
         """Write changes, and read what others have changed since the last look.
 
@@ -64,11 +69,13 @@ class Saver:
             unsaved: The changes.
             seen: How far the database has been loaded; None if others' changes are not to be loaded.
             facts: The store's schema.
+            progress: Called, on this thread, with the number of rows written and to be written.
         """
         is_careful = False
         while True:
             schemas = self._schemas.read(connection)
             plan = plan_save(unsaved, self._targets, schemas, self._schemas.facts)
+            plan.progress = SaveProgress(plan.row_count, progress)
             try:
                 result = self._attempt(connection, plan, schemas, unsaved, seen, facts, is_careful)
             except apsw.ConstraintError:
@@ -125,7 +132,7 @@ class Saver:
                 ]
                 if not incomplete:
                     for table in plan.tables:
-                        write(connection, table, self._schemas.rows_of(table.table), plan.unstorable)
+                        write(connection, table, self._schemas.rows_of(table.table), plan)
                 left: list[tuple[Id, Id]] = []
                 if loaded is not None:
                     left = self._loader.not_chosen(connection, plan)
@@ -192,7 +199,7 @@ class _Filler:
 
     def insert(self, connection: apsw.Connection) -> None:
         for table in self._plan.tables:
-            _insert_rows(connection, table)
+            _insert_rows(connection, table, self._plan.progress)
 
     def finish(self, connection: apsw.Connection) -> None:
         if self.loaded is not None:
@@ -214,19 +221,15 @@ def _is_partial(unsaved: UnsavedChanges, table_id: Id, row_id: Id) -> bool:
     return row is not None and row.state is RowState.PARTIAL
 
 
-def _write_table(
-    connection: apsw.Connection, plan: TablePlan, source: str, unstorable: list[UnstorableCellError]
-) -> None:
+def _write_table(connection: apsw.Connection, plan: TablePlan, source: str, whole: SavePlan) -> None:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
         connection.executemany(_delete_sql(name, key, source), plan.deleted)
     for columns, rows in plan.rows.items():
-        connection.executemany(_upsert_sql(name, key, columns), rows)
+        connection.executemany(_upsert_sql(name, key, columns), whole.progress.counting(rows))
 
 
-def _write_one_by_one(
-    connection: apsw.Connection, plan: TablePlan, source: str, unstorable: list[UnstorableCellError]
-) -> None:
+def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str, whole: SavePlan) -> None:
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
     delete = _delete_sql(name, key, source)
     writes: list[tuple[str, Sequence[Any]]] = [(delete, row) for row in plan.deleted]
@@ -240,12 +243,13 @@ def _write_one_by_one(
         except apsw.ConstraintError as error:
             row_id = None if table_id is None else str(bindings[0])
             reason = f"table {name!r} of the database refuses the row ({error})"
-            unstorable.append(UnstorableCellError(table_id, row_id, None, reason))
+            whole.unstorable.append(UnstorableCellError(table_id, row_id, None, reason))
 
 
-def _insert_rows(connection: apsw.Connection, plan: TablePlan) -> None:
+def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: SaveProgress) -> None:
     for columns, rows in plan.rows.items():
-        connection.executemany(_insert_sql(plan.table.name, plan.table.key, columns), rows)
+        sql = _insert_sql(plan.table.name, plan.table.key, columns)
+        connection.executemany(sql, progress.counting(rows))
 
 
 @lru_cache(maxsize=1024)

@@ -174,7 +174,9 @@ class MappedSchemas:
 
 
 def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
-    columns = connection.execute("SELECT name, type, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
+    columns: list[tuple[str, str | None, int]] = connection.execute(
+        "SELECT name, type, hidden FROM pragma_table_xinfo(?)", (table,)
+    ).fetchall()
     affinities = {name: affinity_of(kind) for name, kind, hidden in columns if not hidden}
     return ColumnFacts(
         {name: affinity for name, affinity in affinities.items() if affinity is not Affinity.NONE},

@@ -18,6 +18,7 @@ from replicell.persisters.errors import DatabaseClosedError
 from replicell.persisters.sqlite.connection import close_connection, open_connection
 from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
 from replicell.persisters.subscription import Subscription
+from replicell.persisters.turns import Turns
 
 __all__ = ["DatabaseChange", "SqliteDatabase", "SqliteEngine"]
 
@@ -92,6 +93,8 @@ class SqliteDatabase:
         self._closing: asyncio.Future[None] | None = None
         self._listeners: dict[object, Callable[[DatabaseChange], object]] = {}
         self._before_close: dict[object, Callable[[], Awaitable[object]]] = {}
+        self.turns = Turns()
+        """Shared by the persisters of this database, so that one at a time loads, saves or runs an action."""
 
     @property
     def path(self) -> str:
