@@ -347,6 +347,9 @@ class Operations(ABC):
         gone = PersisterClosedError("The persister was closed meanwhile.")
         self._load_waiters.take().fail(gone)
         self._save_waiters.take().fail(gone)
+        self._drop_actions()
+
+    def _drop_actions(self) -> None:
         while self._actions:
             _, waiting = self._actions.popleft()
             if not waiting.done():

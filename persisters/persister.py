@@ -352,6 +352,7 @@ class Persister(Operations):
                 self._store.set_partial_values(values)
 
     async def _close(self) -> None:
+        self._drop_actions()
         try:
             await self.stop_auto_persisting()
             if self._operation is not None:
