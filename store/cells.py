@@ -53,7 +53,6 @@ RESERVED = "\ufffc"
 
 _PYTHON_NUMBER = re.compile(r"\.0[,}\]]|\.0$|\de[+-]\d")
 _STRING_OR_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e[+-]\d+|-?\d+\.\d+')
-_WHOLE = re.compile(r"\.0(?=[,}])")
 _EXPONENT = re.compile(r"\de[+-]\d")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 200
@@ -147,15 +146,12 @@ def content_json(thing: object, rows: Iterable[Mapping[Id, EncodedCell]]) -> str
     """
     text = json.dumps(thing, ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
     if _has_python_numbers(text):
-        # Python writes whole floats with ".0". If there are just as many of these as there are such floats,
-        # none is part of a string.
-        whole = sum(
-            type(cell) is float and cell.is_integer() and -1e16 < cell < 1e16
-            for row in rows
-            for cell in row.values()
-        )
-        if len(_WHOLE.findall(text)) == whole and "-0.0" not in text and _EXPONENT.search(text) is None:
-            text = _WHOLE.sub("", text)
+        # Python writes whole floats with ".0". If that stands in the text just as often as there are such
+        # floats, it is never part of a string.
+        marks = text.count(".0,") + text.count(".0}")
+        floats = [cell for row in rows for cell in row.values() if type(cell) is float]
+        if marks == sum(map(float.is_integer, floats)) and "-0.0" not in text and not _has_exponent(text):
+            text = text.replace(".0,", ",").replace(".0}", "}")
         else:
             text = _STRING_OR_FLOAT.sub(_as_in_javascript, text)
     return _with_surrogates_escaped(text)
@@ -180,6 +176,10 @@ def _refuse_constant(name: str) -> None:
 def _has_python_numbers(text: str) -> bool:
     # The second look is exact but slow; the first costs next to nothing.
     return (".0" in text or "e-" in text or "e+" in text) and _PYTHON_NUMBER.search(text) is not None
+
+
+def _has_exponent(text: str) -> bool:
+    return ("e-" in text or "e+" in text) and _EXPONENT.search(text) is not None
 
 
 def _as_in_javascript(token: re.Match[str]) -> str:

@@ -194,23 +194,22 @@ class TransactionRecord:
         row_ids = self.row_ids.get(table_id)
         if row_ids is None:
             row_ids = self.row_ids[table_id] = {}
-        note_id(row_ids, row_id, 1)
         rows = self.cells.get(table_id)
         if rows is None:
             rows = self.cells[table_id] = {}
-        if row_id not in rows:
-            rows[row_id] = shared[0]
-        else:
-            for cell_id in row:
-                self.touch_cell(table_id, row_id, cell_id, MISSING)
         id_rows = self.cell_ids.get(table_id)
         if id_rows is None:
             id_rows = self.cell_ids[table_id] = {}
-        if row_id not in id_rows:
-            id_rows[row_id] = shared[1]
-        else:
-            for cell_id in row:
-                self.touch_cell_id(table_id, row_id, cell_id, 1)
+        if row_id not in rows:
+            # Nothing is noted of it anywhere, as it is touched for the first time.
+            rows[row_id], id_rows[row_id] = shared
+            row_ids[row_id] = 1
+            return
+        note_id(row_ids, row_id, 1)
+        for cell_id in row:
+            self.touch_cell(table_id, row_id, cell_id, MISSING)
+        for cell_id in row:
+            self.touch_cell_id(table_id, row_id, cell_id, 1)
 
     def touch_old_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
         """Note what all cells of a row were, before it goes."""

@@ -219,11 +219,9 @@ class Dispatching(Edits):
                         except Exception as error:
                             self._explain(error, listener, (table_id, row_id, cell_id, told_new, told_old))
                             raise
-        if phase.row.patterns:
+        if phase.hears_beyond_cells:
             self._call(phase.row.find(table_id, row_id), table_id, row_id, self._get_cell_change)
-        if phase.table.patterns:
             self._call(phase.table.find(table_id), table_id, self._get_cell_change)
-        if phase.tables.patterns:
             self._call(phase.tables.find(), self._get_cell_change)
 
     def _call_values(self, phase: PhaseListeners) -> None:

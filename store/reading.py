@@ -198,10 +198,14 @@ class Reading(StoreState):
         >>> Store().set_row("pets", "fido", {"species": "dog", "sold": True}).get_row("pets", "fido")
         {'species': 'dog', 'sold': True}
         """
-        self._check_thread()
-        table_id = to_id(table_id)
-        row = self._tables.get(table_id, _NO_ROWS).get(to_id(row_id), _NO_CELLS)
-        if table_id in self._rich_tables:
+        if self._owner != get_ident():
+            self._check_thread()
+        try:
+            row = self._tables[table_id][row_id]  # type: ignore[index]  # others are not found
+        except (KeyError, TypeError):
+            table_id = to_id(table_id)
+            row = self._find_row(table_id, row_id)
+        if self._rich_tables and table_id in self._rich_tables:
             return {cell_id: decode_cell(cell) for cell_id, cell in row.items()}
         return row.copy()  # type: ignore[return-value]  # no rich cells: encoded and decoded are the same
 

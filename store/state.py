@@ -56,6 +56,7 @@ class StoreState:
         "_tables",
         "_tables_rules",
         "_unobserved",
+        "_unruled",
         "_values",
         "_values_rules",
     )
@@ -83,7 +84,7 @@ class StoreState:
         self._modules: dict[str, StoreModule] = {}
         """What is derived from this store, by kind."""
         self._defined_within = False
-        """Whether something was defined inside the open transaction, on content that may have changed since."""
+        """Whether something was defined inside the open transaction, whose content may have changed since."""
         self._settlers: tuple[Settler, ...] = ()
         """What writes before each commit, after everybody else."""
         self._guard: Guard | None = None
@@ -101,6 +102,8 @@ class StoreState:
 
         self._owner = get_ident()
         self._submissions = Submissions()
+        self._unruled = True
+        """Whether a plain cell is stored as it is given: no schema for tables, no middleware."""
         self._unobserved = True
         """Whether nobody could notice a transaction: no schema, and nobody listens."""
         self._swift_outside = True
@@ -110,16 +113,13 @@ class StoreState:
 
     def _settle(self) -> None:
         """Work out anew which short cuts writes may take."""
-        unruled = (
-            self._tables_rules is None
-            and self._values_rules is None
-            and self._observers is None
-            and self._guard is None
-            and not self._settlers
+        self._unruled = self._tables_rules is None and self._guard is None
+        unfollowed = (
+            self._unruled and self._values_rules is None and self._observers is None and not self._settlers
         )
-        self._unobserved = unruled and not self._listeners
+        self._unobserved = unfollowed and not self._listeners
         self._swift_outside = (
-            unruled and not self._sorted.views and not self._listeners.mutators.start_transaction.patterns
+            unfollowed and not self._sorted.views and not self._listeners.mutators.start_transaction.patterns
         )
         self._swift = self._swift_outside and self._depth == 0
 

@@ -314,6 +314,7 @@ class Transactions(Dispatching):
             self._tables_rules = self._old_tables_rules
         if self._old_values_rules is not MISSING:
             self._values_rules = self._old_values_rules
+        self._settle()
         record = self._record
         for table_id, rows in record.cells.items():
             for row_id, cells in rows.items():

@@ -118,10 +118,13 @@ class Writing(Validation):
             table_id = to_id(table_id)
         if type(row_id) is not str:
             row_id = to_id(row_id)
-        if self._swift and self._unobserved and row_id not in self._tables.get(table_id, ()):
+        if self._unruled and (self._depth > 0 or (self._swift and self._unobserved)):
             plain = plain_row(row)
-            if plain:
-                self._insert_row_unobserved(table_id, row_id, plain)
+            if plain and row_id not in self._tables.get(table_id, ()):
+                if self._depth > 0:
+                    self._add_row(table_id, row_id, plain)
+                else:
+                    self._insert_row_unobserved(table_id, row_id, plain)
                 return self
         depth = self._depth
         if depth > 0:
@@ -211,16 +214,19 @@ class Writing(Validation):
             row_id = to_id(row_id)
         if type(cell_id) is not str:
             cell_id = to_id(cell_id)
-        if self._swift:
-            plain: Any = cell
-            kind = type(plain)
-            if (
-                (kind is str and plain < RESERVED)
-                or kind is int
-                or kind is bool
-                or plain is None
-                or (kind is float and isfinite(plain))
-            ):
+        plain: Any = cell
+        kind = type(plain)
+        if self._unruled and (
+            (kind is str and plain < RESERVED)
+            or kind is int
+            or kind is bool
+            or plain is None
+            or (kind is float and isfinite(plain))
+        ):
+            if self._depth > 0:
+                self._put_cell(table_id, row_id, cell_id, plain)
+                return self
+            if self._swift:
                 table = self._tables.get(table_id)
                 row = None if table is None else table.get(row_id)
                 if row is not None and cell_id in row:
@@ -465,8 +471,11 @@ class Writing(Validation):
                 self._remove_cell(table_id, row_id, cell_id)
 
     def _write_partial_row(self, table_id: Id, row_id: Id, partial_row: object) -> None:
-        accepted = self._accept_row(table_id, row_id, partial_row, partial=True)
-        for cell_id, cell in (accepted or {}).items():
+        accepted = self._accept_row(table_id, row_id, partial_row, partial=True) or {}
+        if self._guard is not None:
+            self._guard.write_partial_row(table_id, row_id, accepted)
+            return
+        for cell_id, cell in accepted.items():
             self._put_cell_with_defaults(table_id, row_id, cell_id, cell)
 
     def _put_cell_with_defaults(self, table_id: Id, row_id: Id, cell_id: Id, cell: EncodedCell) -> None:
