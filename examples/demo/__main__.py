@@ -36,13 +36,12 @@ class Story:
 
     async def tell(self) -> list[str]:
         """Play all chapters and return the differences found at the end: none, when all is well."""
-        await self.server.start()
-        self.anna, self.ben = (
-            ReplicaActor(name, self.folder / f"{name.lower()}.db", self.server.url, self.on_state)
-            for name in ("Anna", "Ben")
-        )
-        self.stage.replicas = [self.anna, self.ben]
         try:
+            await self.server.start()
+            self.anna, self.ben = self.stage.replicas = [
+                ReplicaActor(name, self.folder / f"{name.lower()}.db", self.server.url, self.on_state)
+                for name in ("Anna", "Ben")
+            ]
             chapters = self.chapters()
             for number, (title, chapter) in enumerate(chapters, start=1):
                 self.stage.chapter(number, title)
@@ -51,7 +50,7 @@ class Story:
             self.stage.chapter(len(chapters) + 1, "Is everything the same everywhere?")
             return await self.compare_all()
         finally:
-            await asyncio.gather(self.anna.stop(), self.ben.stop())
+            await asyncio.gather(*(replica.stop() for replica in self.stage.replicas))
             await self.server.stop()
 
     def chapters(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -212,6 +211,9 @@ def main() -> int:
     except (DatasetError, ActorError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("demo: stopped", file=sys.stderr)
+        return 130
     except TimeoutError:
         print(
             "demo: a process has not answered for a minute; run it again, and report it if it stays",

@@ -37,6 +37,8 @@ class Actor:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
+            # Ctrl-C is for the storyteller, who ends the others in order.
+            start_new_session=True,
         )
 
     @property

@@ -18,6 +18,8 @@ from replicell.store import Store, create_store
 from replicell.sync import SyncClient
 
 TABLES = ("todo", "data")
+PATIENCE = 60.0
+"""Seconds within which a server on the same machine must have been reached again."""
 
 
 class Replica:
@@ -91,7 +93,7 @@ class Replica:
     async def do_settle(self) -> None:
         """Return when all edits are on disk here and on the server, and all of the server's are here."""
         await self.flush()
-        await self.sync.wait_until_synced()
+        await self.sync.wait_until_synced(PATIENCE)
         await self.flush()
 
     async def do_flush(self) -> None:

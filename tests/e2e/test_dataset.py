@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from examples.demo.dataset import parse_field, read_cars
+from examples.demo import dataset
+from examples.demo.dataset import DatasetError, parse_field, read_cars, read_csv
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,13 @@ def test_the_cars_hold_every_kind_of_cell() -> None:
     cars = read_cars()
     assert len(cars) == 406
     assert {type(cell) for car in cars.values() for cell in car.values()} == {type(None), int, float, str}
+
+
+def test_more_than_one_line_can_carry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "MOST_BYTES", 40)
+    file = tmp_path / "birds.csv"
+    file.write_text("name\nrobin\n")
+    assert read_csv(file) == {"00001": {"name": "robin"}}
+    file.write_text("name\nrobin\n" + "crow\n" * 10)
+    with pytest.raises(DatasetError, match="the demo takes 40; give a part of it"):
+        read_csv(file)

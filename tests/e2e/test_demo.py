@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from examples.demo.actors import PATIENCE
 from examples.demo.verdict import compare
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,6 +34,8 @@ def test_the_story_ends_with_every_cell_the_same() -> None:
     assert "every cell is the same" in result.stdout
     assert "406 rows" in result.stdout
     assert "differs" not in result.stdout
+    assert result.stdout.count("● synced") == 12
+    assert "syncing" not in result.stdout
     assert result.stderr == ""
 
 
@@ -53,6 +58,11 @@ def test_the_story_takes_a_file_of_the_users_own(tmp_path: Path) -> None:
         (b"a,A\n1,2\n", "named twice"),
         (b"a,b\n1,2\n1\n", "line 3"),
         (b"\xff\xfe\x00", "cannot be read as CSV"),
+        (b'"a""b",c\n1,2\n', "double quote"),
+        (b"_ID,c\n1,2\n", "the demo's key column"),
+        (b"a__crsql_b,c\n1,2\n", "reserved"),
+        (",".join(f"c{number}" for number in range(499)).encode() + b"\n", "holds no rows"),
+        (b"\n".join([b",".join(b"%d" % column for column in range(499))] * 2), "499 columns"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_with_the_reason(
@@ -65,6 +75,26 @@ def test_a_file_that_is_no_table_is_refused_with_the_reason(
     assert result.returncode == 1
     assert complaint in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_everything_with_one_line() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        assert demo.stdout is not None and demo.stderr is not None
+        for line in demo.stdout:
+            if line.startswith("2. "):
+                break
+        # As a terminal does: to the whole foreground group.
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.stderr.read() == "demo: stopped\n"
+        assert demo.wait(PATIENCE) == 130
 
 
 def test_the_verdict_tells_every_kind_of_difference() -> None:
