@@ -120,7 +120,7 @@ class _Reconciler:
             if not stored and not self._unstorable:
                 return cast("UnsavedCells", loaded)
             keep: Iterable[Id] = ()
-        elif unsaved.state is RowState.GONE:
+        elif unsaved.state is RowState.GONE or self._was_just_deleted(table_id, row_id):
             return {}
         else:
             if loaded is None:
@@ -164,6 +164,13 @@ class _Reconciler:
             if later is not None:
                 unsaved = later if unsaved is None else unsaved.followed_by(later)
         return unsaved
+
+    def _was_just_deleted(self, table_id: Id, row_id: Id) -> bool:
+        """Tell whether the row was deleted in the medium after it was loaded, and only then written anew."""
+        return any(
+            row is not None and row.state is RowState.GONE
+            for row in (changes.row(table_id, row_id) for changes in self._unsaved[:-1])
+        )
 
     def _keep_unstorable(self, table_id: Id, row_id: Id, changes: UnsavedCells) -> None:
         if self._unstorable:
