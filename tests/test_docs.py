@@ -1,7 +1,11 @@
-"""Every Python program in the README and the guides runs as it stands there, in an empty folder."""
+"""Every Python program in the README and the guides runs as it stands there, in an empty folder, and so does
+every example in a docstring."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -10,12 +14,21 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+import replicell
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAM = re.compile(
     r"^```python\n(.*?)^```(?:\n+<!-- prints -->\n```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
+
+# The store's examples run beside its own tests, with a store at hand.
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(replicell.__path__, "replicell.")
+    if module.name != "replicell.__main__" and not module.name.startswith("replicell.store")
+]
 
 
 def programs() -> list[ParameterSet]:
@@ -46,6 +59,14 @@ def test_a_program_in_the_documentation_runs(program: str, output: str | None, t
 
 def test_there_are_programs_to_run() -> None:
     assert len(programs()) >= 1
+
+
+def test_the_examples_in_docstrings_run() -> None:
+    results = {
+        name: doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS) for name in MODULES
+    }
+    assert [name for name, result in results.items() if result.failed] == []
+    assert sum(result.attempted for result in results.values()) > 50
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
