@@ -125,8 +125,8 @@ def parse_config(config: object) -> TabularConfig:
         ConfigError: a key is unknown, a value has the wrong type, or two tables meet in one. The message
             names the key and what is allowed there.
 
-    >>> parse_config({"mode": "tabular", "tables": {"load": {"todo": "todo"}}}).tables.load["todo"]
-    TableLoad(table_id='todo', row_id_column_name='_id')
+    >>> parse_config({"mode": "tabular", "tables": {"load": {"todo": "todo"}}}).tables.load["todo"].table_id
+    'todo'
     >>> parse_config({"mode": "tabular", "tabels": {}})
     Traceback (most recent call last):
     ...
