@@ -111,6 +111,16 @@ class Guard:
         for cell_id in [cell_id for cell_id in self._cells(table_id, row_id) if cell_id not in written]:
             self.delete_cell(table_id, row_id, cell_id, force=False)
 
+    def write_partial_row(self, table_id: Id, row_id: Id, partial_row: EncodedRow) -> None:
+        """Do what `set_partial_row` does with valid cells, without asking about the row."""
+        row = partial_row
+        if row and not self._cells(table_id, row_id):
+            # A new row gets its defaults after its first cell.
+            first_id, first = next(iter(row.items()))
+            row = {**self._store._with_defaults(table_id, row_id, first_id, first), **partial_row}
+        for cell_id, cell in row.items():
+            self.write_cell(table_id, row_id, cell_id, cell)
+
     def add_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> bool:
         """Do what `add_row` does with a row, and tell whether it was added."""
         self.write_row(table_id, row_id, row)

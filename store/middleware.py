@@ -33,7 +33,7 @@ class Middleware:
 
     A callback for setting gets the ids and a copy of what is to be set, and returns what shall be set
     instead: the same, something else, or `MISSING` to veto (where more than a cell or value is set, returning
-    nothing vetoes as well). A callback for deleting returns whether it may be done. Callbacks are asked in the
+    nothing vetoes too). A callback for deleting returns whether it may be done. Callbacks are asked in the
     order they were added, each with what the one before returned, until one vetoes. They run inside the
     transaction and may write to the store; what they return is validated like any other write.
 

@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.derived N [FIRST]`: N random scripts on both sides, compared by their traces."""
+"""`python -m tests.conformance.derived N [FIRST]`: N random scripts on both sides, their traces compared."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class DerivedWriter:
         # What is defined inside a transaction may stay as it was then in TinyBase, whatever follows.
         if roll < 0.76 and not self.nesting:
             return self.define() if self.chance(0.75) else self.undefine()
-        if roll < 0.86:
+        if roll < 0.86 and not self.nesting:
             return self.travel()
         if roll < 0.90:
             return self.listen()
