@@ -49,13 +49,15 @@ def read_text(path: Path) -> str | None:
         return None
 
 
-def replace_text(path: Path, text: str) -> Signature:
+def replace_text(path: Path, text: str, announce: Callable[[Signature], None]) -> None:
     """Replace what the file holds, so that after a crash it holds either the old text or the new one.
 
     A symbolic link stays one: what it points to is replaced. The file keeps its permissions.
 
-    Returns:
-        The signature of the file as written.
+    Args:
+        path: The file.
+        text: What it will hold.
+        announce: Told the signature that the file will have, before anybody can see it.
 
     Raises:
         OSError: it cannot be written; the file is as it was.
@@ -69,14 +71,13 @@ def replace_text(path: Path, text: str) -> Signature:
             os.fsync(file.fileno())
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o7777)
-        written = signature(temporary)
+        announce(signature(temporary))
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     _sync_folder(target.parent)
-    return written
 
 
 @contextmanager

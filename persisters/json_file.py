@@ -104,7 +104,7 @@ class JsonFilePersister(Persister):
             with locked(self._path, self._lock_timeout):
                 save = self._keeper.save(self._read(), unsaved, is_loading)
                 if save.text is not None:
-                    self._written = replace_text(self._path, save.text)
+                    replace_text(self._path, save.text, self._announce)
         except OSError as error:
             if isinstance(error, FileAccessError):
                 raise
@@ -113,6 +113,9 @@ class JsonFilePersister(Persister):
             ) from error
         self._keeper.on_saved(save, unsaved)
         return save.result
+
+    def _announce(self, written: Signature) -> None:
+        self._written = written
 
     def _read(self) -> str | None:
         try:

@@ -125,11 +125,13 @@ class CustomSqlitePersister(Persister):
             await self._run(Statement(begin))
             try:
                 result = await self._run_script(script)
+                # Later, others might have written already, and would not be noticed.
+                look = await self._run(Statement(_LOOK))
                 await self._run(Statement("COMMIT"))
             except BaseException:
                 await self._roll_back()
                 raise
-            self._look = await self._run(Statement(_LOOK))
+            self._look = look
             return result
 
     async def _run_script(self, script: Script[_T]) -> _T:
