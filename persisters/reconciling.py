@@ -112,13 +112,13 @@ class _Reconciler:
         table: LoadedTable,
         defaults: Mapping[Id, EncodedCell],
     ) -> UnsavedCells | MissingType:
+        unsaved = self._unsaved_row(table_id, row_id) if self._unsaved else None
+        if unsaved is None and not self._unstorable and not self._store.has_row(table_id, row_id):
+            return cast("UnsavedCells", loaded or {})
         stored = self._store.get_encoded_row(table_id, row_id)
-        unsaved = self._unsaved_row(table_id, row_id)
         if unsaved is None:
             if not loaded:
                 return MISSING if stored else {}
-            if not stored and not self._unstorable:
-                return cast("UnsavedCells", loaded)
             keep: Iterable[Id] = ()
         elif unsaved.state is RowState.GONE or self._was_just_deleted(table_id, row_id):
             return {}

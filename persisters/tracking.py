@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, TypeAlias
 
 from replicell.persisters.content import LoadedContent
@@ -306,19 +307,21 @@ class _Arrival:
     def edited_rows(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
         """Return what of a transaction that applied loaded rows was not loaded."""
         brought = self._outcome.tables.get(table_id, {})
-        edited = _edited_rows(
-            {row_id: cells for row_id, cells in rows.items() if row_id not in brought}, row_ids
-        )
         defaults = self._schema.defaults.get(table_id, {})
-        for row_id, loaded in brought.items():
-            cells = {
-                cell_id: cell
-                for cell_id, cell in rows.get(row_id, {}).items()
-                if not _is_brought(loaded, cell_id, cell, defaults)
-            }
-            if cells:
-                state = RowState.GONE if row_ids.get(row_id) == _WENT else RowState.PARTIAL
-                edited[row_id] = UnsavedRow(cells, state)
+        edited: dict[Id, UnsavedRow] = {}
+        for row_id, now in rows.items():
+            loaded = brought.get(row_id)
+            if loaded is None:
+                edited[row_id] = UnsavedRow(now, _STATES[row_ids.get(row_id)])
+            elif loaded is MISSING or not _is_all_brought(loaded, now):
+                cells = {
+                    cell_id: cell
+                    for cell_id, cell in now.items()
+                    if not _is_brought(loaded, cell_id, cell, defaults)
+                }
+                if cells:
+                    state = RowState.GONE if row_ids.get(row_id) == _WENT else RowState.PARTIAL
+                    edited[row_id] = UnsavedRow(cells, state)
         return edited
 
     def brought_value(self, value_id: Id, value: object) -> bool:
@@ -349,6 +352,11 @@ _REFUSED = "the store's schema refuses it; it stays as it is in the medium"
 def _edited_rows(rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
     state_of = row_ids.get
     return {row_id: UnsavedRow(cells, _STATES[state_of(row_id)]) for row_id, cells in rows.items()}
+
+
+def _is_all_brought(loaded: UnsavedCells, now: UnsavedCells) -> bool:
+    """Tell, without a look at each cell, whether a row is what was loaded: the same objects in one order."""
+    return loaded.keys() == now.keys() and all(map(is_, loaded.values(), now.values()))
 
 
 def _is_brought(

@@ -73,9 +73,10 @@ class Saver:
         """
         is_careful = False
         while True:
-            schemas = self._schemas.read(connection)
+            schemas = self._schemas.last_read(connection)
             plan = plan_save(unsaved, self._targets, schemas, self._schemas.facts)
-            plan.progress = SaveProgress(plan.row_count, progress)
+            if progress is not None:
+                plan.progress = SaveProgress(plan.row_count, progress)
             try:
                 result = self._attempt(connection, plan, schemas, unsaved, seen, facts, is_careful)
             except apsw.ConstraintError:
@@ -87,6 +88,7 @@ class Saver:
             if result is not None:
                 result.unstorable = plan.unstorable
                 return result
+            self._schemas.forget()
 
     def _attempt(
         self,

@@ -145,6 +145,10 @@ class MappedSchemas:
             self.version = version
         return self._schemas
 
+    def last_read(self, connection: apsw.Connection) -> Mapping[str, TableSchema]:
+        """Return the schemas as they were last read; whoever relies on them must compare the version."""
+        return self.read(connection) if self.version is None else self._schemas
+
     def schema(self, name: str) -> TableSchema | None:
         """Return the schema of a table as it was last read, None if it does not exist."""
         return self._schemas.get(name)
@@ -169,13 +173,13 @@ class MappedSchemas:
         return f"(SELECT * FROM {rows} WHERE ({table.condition}))"
 
     def forget(self) -> None:
-        """Read the schemas anew next time, because what was read was rolled back."""
+        """Read the schemas anew next time, because they have changed or what was read was rolled back."""
         self.version = None
 
 
 def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
     columns: list[tuple[str, str | None, int]] = connection.execute(
-        "SELECT name, type, hidden FROM pragma_table_xinfo(?)", (table,)
+        "SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE NOT pk", (table,)
     ).fetchall()
     affinities = {name: affinity_of(kind) for name, kind, hidden in columns if not hidden}
     return ColumnFacts(
