@@ -37,8 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replicell",
         description="Reactive tables that live in memory, rest in SQLite and replicate between machines.",
+        epilog="`replicell COMMAND --help` tells what a command takes.",
     )
-    parser.add_argument("--version", action="version", version=f"replicell {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"replicell {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = load_command(name)
