@@ -12,6 +12,7 @@ from replicell.store.cells import Cell, CellLike, EncodedCell
 from replicell.store.changes import CellChange, Changes, TransactionLog
 from replicell.store.checkpoints import CheckpointIds, Checkpoints, create_checkpoints
 from replicell.store.computed import ComputedCells, create_computed_cells
+from replicell.store.content_types import Content, Row, SortedRowIdsArgs, Table, Tables, Values
 from replicell.store.errors import (
     DefinitionError,
     InvalidCellError,
@@ -36,7 +37,6 @@ from replicell.store.middleware import Middleware, create_middleware
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.models import schema_from
 from replicell.store.queries import GetTableCell, Queries, QueryBuilder, create_queries
-from replicell.store.reading import Content, Row, SortedRowIdsArgs, Table, Tables, Values
 from replicell.store.referential import OnDelete
 from replicell.store.relationships import Relationships, create_relationships
 from replicell.store.row_order import RowOrder

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from replicell.store.content_types import ForEachCell
 from replicell.store.definitions import DefinableModule
 from replicell.store.extractors import RowExtractor, compile_extractor
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.index import Index, IndexKeys, RowIdSorter, SliceIdSorter, compile_slices
 from replicell.store.modules import module_of
-from replicell.store.reading import ForEachCell
 
 if TYPE_CHECKING:
     from replicell.store.store import Store

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from replicell.store.content_types import SortedRowIdsArgs
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listener_types import SortedRowIdsListener, TransactionListener
 from replicell.store.listeners import Kind
 from replicell.store.missing import MISSING
-from replicell.store.reading import SortedRowIdsArgs
 from replicell.store.row_order import RowOrder
 from replicell.store.schema_setting import SchemaSetting
 from replicell.store.sorted_rows import SortedRows, SortedRowsSpec, same_order

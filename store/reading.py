@@ -8,59 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, TypeAlias, TypedDict, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from replicell.store.cells import Cell, EncodedCell, decode_cell
 from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.content_types import (
+    Content,
+    ForEachCell,
+    ForEachRow,
+    Row,
+    SortedRowIdsArgs,
+    Table,
+    Tables,
+    Values,
+)
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.sorted_rows import SortedRowsSpec, Sorter
 from replicell.store.state import StoreState
 
-__all__ = [
-    "Content",
-    "ForEachCell",
-    "ForEachRow",
-    "Reading",
-    "Row",
-    "SortedRowIdsArgs",
-    "Table",
-    "Tables",
-    "Values",
-]
-
-Row: TypeAlias = dict[Id, Cell]
-"""A row as it is read: cells by cell id."""
-
-Table: TypeAlias = dict[Id, Row]
-"""A table as it is read: rows by row id."""
-
-Tables: TypeAlias = dict[Id, Table]
-"""All tables as they are read, by table id."""
-
-Values: TypeAlias = dict[Id, Cell]
-"""All keyed values as they are read, by value id."""
-
-Content: TypeAlias = tuple[Tables, Values]
-"""Everything in a store."""
-
-ForEachCell: TypeAlias = Callable[[Callable[[Id, Cell], object]], None]
-"""Calls what it is given with each cell id and cell of one row."""
-
-ForEachRow: TypeAlias = Callable[[Callable[[Id, ForEachCell], object]], None]
-"""Calls what it is given with each row id of one table and a `ForEachCell`."""
-
-
-class SortedRowIdsArgs(TypedDict, total=False):
-    """How to sort row ids; TinyBase's ``tableId`` and ``cellId`` are understood as well."""
-
-    table_id: str
-    cell_id: str | None
-    descending: bool
-    offset: int
-    limit: int | None
-    sorter: Sorter | None
-
+__all__ = ["Reading"]
 
 _T = TypeVar("_T")
 _NO_ROWS: EncodedTable = {}

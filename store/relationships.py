@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from replicell.store.content_types import ForEachRow
 from replicell.store.definitions import DefinableModule
 from replicell.store.extractors import RowExtractor
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING
 from replicell.store.modules import module_of
-from replicell.store.reading import ForEachRow
 from replicell.store.referential import (
     OnDelete,
     ReferentialActions,

@@ -8,10 +8,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from replicell.store.cells import Cell
+from replicell.store.content_types import Row, Table
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listening import Listening
 from replicell.store.observers import Observation, Observers
-from replicell.store.reading import Row, Table
 from replicell.store.threads import Scheduler
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias, TypeVar, overload
 
 from replicell.store.cells import Cell
+from replicell.store.content_types import Row, Table
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.queries.listening import QueriesListening
-from replicell.store.reading import Row, Table
 from replicell.store.sorted_rows import Sorter
 from replicell.store.store import Store
 
