@@ -11,7 +11,8 @@ from typing import Any
 
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id
-from replicell.store.queries.clauses import Build, Clauses
+from replicell.store.queries.builder import Build
+from replicell.store.queries.clauses import Clauses
 from replicell.store.queries.equality import is_same_row
 from replicell.store.queries.expansion import Expansion
 from replicell.store.queries.grouping import Grouping

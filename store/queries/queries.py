@@ -9,7 +9,7 @@ from replicell.store.cells import Cell, CellLike
 from replicell.store.changes import EncodedRow
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.modules import module_of
-from replicell.store.queries.clauses import Build, clauses_of
+from replicell.store.queries.builder import Build, clauses_of
 from replicell.store.queries.equality import is_same_row
 from replicell.store.queries.listening import PARAMS
 from replicell.store.queries.live import Definition

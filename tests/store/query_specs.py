@@ -98,7 +98,7 @@ def build(query: Query, q: QueryBuilder) -> None:
         q.offset(query.offset)
 
 
-# --- from scratch ---------------------------------------------------------------------------------------------
+# --- from scratch -------------------------------------------------------------------------------------------
 
 
 def evaluate(query: Query, tables: dict[str, Table], results: dict[str, Table]) -> list[tuple[str, Row]]:
@@ -123,6 +123,10 @@ def evaluate(query: Query, tables: dict[str, Table], results: dict[str, Table]) 
         stop = None if query.limit is None else query.offset + query.limit
         rows_of_result = rows_of_result[query.offset : stop]
     return rows_of_result
+
+
+def key_of(name: str, pair: tuple[str, Row]) -> Any:
+    return default_sort_key(pair[1].get(name, MISSING))
 
 
 def combinations(
@@ -202,7 +206,7 @@ def last_key(query: Query, keys: list[str], pair: tuple[str, Row]) -> Any:
     return [default_sort_key(cell) for cell in cells]
 
 
-# --- as SQL ---------------------------------------------------------------------------------------------------
+# --- as SQL -------------------------------------------------------------------------------------------------
 
 
 @dataclass
