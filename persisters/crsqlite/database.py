@@ -6,6 +6,7 @@ import os
 
 import apsw
 
+from replicell.persisters.crsqlite.adopting import adopt_table
 from replicell.persisters.crsqlite.connection import (
     close_connection,
     open_connection,
@@ -111,6 +112,20 @@ class CrSqliteDatabase(SqliteDatabase):
         if self._site_id is None:
             raise DatabaseClosedError(f"{self.path} has not been opened yet: await open() first.")
         return self._site_id
+
+    async def adopt_table(self, table: str) -> int:
+        """Make an existing ordinary table, with all its rows, a replicated one.
+
+        Args:
+            table: The table. A replicated one is left as it is.
+
+        Returns:
+            The number of its rows.
+
+        Raises:
+            SchemaError: it cannot be replicated; the message says why, and nothing has changed.
+        """
+        return await self.run(adopt_table, table)
 
     async def reidentify(self) -> None:
         """Give the file a new site id, as a copy of another replica's file needs before both may sync.
