@@ -36,10 +36,13 @@ def figures_of(section: str) -> Iterator[Figure]:
         for line in peer_lines():
             yield line.measure()
     elif section == "persister":
+        from benchmarks.lines.databases import database_figures
         from benchmarks.lines.persister import persister_lines
 
         for line in persister_lines():
             yield line.measure()
+        with node("persister.mjs") as original:
+            yield from database_figures(original)
     else:
         from benchmarks.lines.sync import sync_figures
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 
@@ -178,9 +178,8 @@ class MappedSchemas:
 
 
 def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
-    columns: list[tuple[str, str | None, int]] = connection.execute(
-        "SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE NOT pk", (table,)
-    ).fetchall()
+    query = "SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE NOT pk"
+    columns = cast("list[tuple[str, str | None, int]]", connection.execute(query, (table,)).fetchall())
     affinities = {name: affinity_of(kind) for name, kind, hidden in columns if not hidden}
     return ColumnFacts(
         {name: affinity for name, affinity in affinities.items() if affinity is not Affinity.NONE},
