@@ -254,7 +254,11 @@ class SyncClient:
         for problem in session.problems:
             self._refused.extend(problem.rows)
             self._last_problem = problem.message
-        self._refused.extend(session.refused)
+        for change in session.refused:
+            self._refused.append(change)
+            self._last_problem = (
+                f"a change of table {change.table!r}, column {change.cid!r} is left out: {change.reason}"
+            )
         session.problems.clear()
         session.refused.clear()
         if session.state == "live" and self._running.is_set():

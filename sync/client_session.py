@@ -303,8 +303,11 @@ class ClientSession(Session):
         )
 
     def _leave_out(self, changes: list[Change]) -> None:
-        reason = "it is bigger than what the server takes in one message"
-        self.log.error("%d changes are not pushed: %s", len(changes), reason)
+        reason = "it is bigger than what the server takes in one message (its max_message_size)"
+        for change in changes:
+            self.log.error(
+                "a change of table %r, column %r is not pushed: %s", change.table, change.cid, reason
+            )
         self.refused.extend(RefusedChange(change.table, change.pk, change.cid, reason) for change in changes)
         self._emit(Progress())
 

@@ -108,10 +108,10 @@ class ServerSession(Session):
     def replaced(self) -> None:
         """The same client has come again on another connection."""
         self._lease.valid = False
-        self._problem(
-            "replaced", "another connection came with the same site id; a copied file is found out so"
-        )
-        self.close("replaced", "another connection came with the same site id")
+        # Short enough for the reason of a closing frame.
+        text = "another program syncs this file, or a copy of it, with this room: close one of them"
+        self._problem("replaced", text)
+        self.close("replaced", text)
 
     def connection_lost(self) -> None:
         super().connection_lost()
@@ -241,9 +241,13 @@ class ServerSession(Session):
                 if taken.turned_away
                 else ""
             )
-            text = f"{len(taken.refused)} changes were not applied{parked}{full}; the others were"
-            self.log.warning("from client %s: %s", self.site_id.hex(), text)
-            self._problem("refused", text, self._named_rows(taken))
+            named = self._named_rows(taken)
+            text = (
+                f"not applied: {len(taken.refused)}{parked}{full}; "
+                f"the first is of table {named[0].table!r}, column {named[0].cid!r}: {named[0].reason}"
+            )
+            self.log.warning("changes from client %s: %s", self.site_id.hex(), text)
+            self._problem("refused", f"changes {text}", named)
 
     def _on_schema_problems(self, problems: list[str]) -> None:
         super()._on_schema_problems(problems)

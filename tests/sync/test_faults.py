@@ -383,6 +383,31 @@ async def test_a_value_that_no_message_can_hold_is_named_and_does_not_stop_the_r
     assert (await rows(b))["small"] == "y"
     assert ["bigger than" in change.reason for change in sync_a.refused_changes] == [True]
     assert sync_a.status is SyncStatus.SYNCED
+    assert sync_a.status_detail == (
+        "a change of table 'todo', column 'text' is left out: it is bigger than what the server takes in one "
+        "message (its max_message_size)"
+    )
+
+
+async def test_two_programs_on_one_file_in_one_room_are_told_and_lose_nothing(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
+) -> None:
+    server = await open_server()
+    a, again = await open_database("a"), await open_database("a")
+    told: list[str] = []
+    syncs = [await open_client(db, f"{server.url}/room") for db in (a, again)]
+    for sync in syncs:
+        sync.add_status_listener(lambda client, status, detail: told.append(detail))
+    async with asyncio.timeout(PATIENCE):
+        while not any("close one" in detail for detail in told):
+            await put(a, str(len(told)), "x")
+            await syncs[0].wait_until_synced(PATIENCE)
+            await syncs[1].wait_until_synced(PATIENCE)
+
+    await syncs[1].close()
+    await syncs[0].wait_until_synced(PATIENCE)
+    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+        assert await rows(room) == await rows(a)
 
 
 @pytest.mark.parametrize("size", [100, 100_000])

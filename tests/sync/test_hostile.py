@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from replicell.persisters.crsqlite.changes import ROW, Change
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync.client import SyncClient
 from replicell.sync.messages import (
@@ -120,6 +122,30 @@ async def test_a_poisonous_change_is_named_to_its_sender_and_the_good_ones_aroun
     assert await rows(db) == {
         "a": "good", "b": "good", "c": "still welcome", "d": "from the honest one"
     }  # fmt: skip
+
+
+async def test_a_value_that_a_constraint_forbids_is_refused_and_writing_goes_on(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
+) -> None:
+    server = await open_server()
+    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+        await room.execute("CREATE TABLE age(id TEXT PRIMARY KEY NOT NULL, n CHECK (n IS NULL OR n < 200))")
+        await room.execute("SELECT crsql_as_crr('age')")
+    db = await open_database("a")
+    sync = await open_client(db, f"{server.url}/room")
+    async with await joined(server) as websocket:
+        changes = [bad(table="age", cid="n", pk=pack_key([str(n)]), val=n) for n in (100, 300, 150)]
+        await tell(websocket, Changes(EPOCH, 0, 1, 1, 0, True, changes))
+        problem = await hear(websocket, Problem)
+        assert [row.pk for row in problem.rows] == [pack_key(["300"])]
+        assert problem.rows[0].reason == "constraint failed"
+        assert "table 'age', column 'n': constraint failed" in problem.message
+
+    await put(db, "a", "from the honest one")
+    await others_go_on(server, sync)
+    assert await db.execute("SELECT id, n FROM age ORDER BY id") == [("100", 100), ("150", 150)]
+    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+        assert await rows(room) == {"a": "from the honest one"}
 
 
 NONSENSE: dict[str, bytes | str] = {
