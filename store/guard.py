@@ -113,12 +113,13 @@ class Guard:
 
     def write_partial_row(self, table_id: Id, row_id: Id, partial_row: EncodedRow) -> None:
         """Do what `set_partial_row` does with valid cells, without asking about the row."""
-        row = partial_row
-        if row and not self._cells(table_id, row_id):
+        cells = iter(partial_row.items())
+        if not self._cells(table_id, row_id):
             # A new row gets its defaults after its first cell.
-            first_id, first = next(iter(row.items()))
-            row = {**self._store._with_defaults(table_id, row_id, first_id, first), **partial_row}
-        for cell_id, cell in row.items():
+            for first_id, first in cells:
+                self.put_cell(table_id, row_id, first_id, first)
+                break
+        for cell_id, cell in cells:
             self.write_cell(table_id, row_id, cell_id, cell)
 
     def add_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> bool:

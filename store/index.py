@@ -273,6 +273,9 @@ def compile_slices(extractor: RowExtractor | None) -> TakeSlices:
 
 
 def _slice_id(found: Any) -> Id:
+    if found.__class__ is str:
+        text: Id = found
+        return text
     if found is MISSING:
         return ""
     return to_id(encode_cell(found) if isinstance(found, (Mapping, list)) else found)

@@ -31,6 +31,9 @@ def sort_key(thing: object) -> tuple[int, Any]:
     >>> sorted([(2, "a"), (1, "b"), (1, "a"), (1,)], key=sort_key)
     [(1,), (1, 'a'), (1, 'b'), (2, 'a')]
     """
+    kind = thing.__class__
+    if kind is int or (kind is float and thing == thing):
+        return (0, thing)
     if isinstance(thing, float) and isnan(thing):
         return (0, 0)
     if isinstance(thing, (list, tuple)):
@@ -111,10 +114,7 @@ class KeyOrder:
         """Remove an id, if it is there."""
         entry = self._entries.pop(thing_id, None)
         if entry is not None:
-            at, place = self._find(entry)
-            del self._keys[at][place], self._ids[at][place]
-            if not self._keys[at]:
-                del self._keys[at], self._ids[at]
+            self._remove(*self._find(entry))
 
     def rekey(self, keys: Mapping[Id, Any]) -> bool:
         """Give ids that are there new keys, and move them as a stable sort of all would.
@@ -122,6 +122,9 @@ class KeyOrder:
         Returns:
             Whether the order has changed.
         """
+        if len(keys) == 1:
+            ((thing_id, key),) = keys.items()
+            return self._rekey_one(thing_id, key)
         moved = any(self._leaves_its_place(thing_id, keys) for thing_id in keys)
         if len(keys) > 64 + len(self._entries) // 8:
             new = {thing_id: keys.get(thing_id, entry[0]) for thing_id, entry in self._entries.items()}
@@ -144,6 +147,34 @@ class KeyOrder:
                 self.add(thing_id, keys[thing_id])
         return moved
 
+    def _rekey_one(self, thing_id: Id, new: Any) -> bool:
+        entry = self._entries[thing_id]
+        old = entry[0]
+        at, place = self._find(entry)
+        keys = self._keys[at]
+        if old < new:
+            self._first -= 1
+            changed = (new, self._first)
+            behind = keys[place + 1] if place + 1 < len(keys) else None
+            if behind is None and at + 1 < len(self._keys):
+                behind = self._keys[at + 1][0]
+            moved = behind is not None and behind < changed
+        elif new < old:
+            self._last += 1
+            changed = (new, self._last)
+            ahead = keys[place - 1] if place > 0 else None
+            if ahead is None and at > 0:
+                ahead = self._keys[at - 1][-1]
+            moved = ahead is not None and changed < ahead
+        else:
+            changed, moved = (new, entry[1]), False
+        if moved:
+            self._remove(at, place)
+            self._insert(thing_id, changed)
+        else:
+            keys[place] = self._entries[thing_id] = changed
+        return moved
+
     def _leaves_its_place(self, thing_id: Id, keys: Mapping[Id, Any]) -> bool:
         at, place = self._find(self._entries[thing_id])
         ids = self._ids[at]
@@ -161,15 +192,23 @@ class KeyOrder:
         return after is not None and bool(keys.get(after, self._entries[after][0]) < key)
 
     def _find(self, entry: Entry) -> tuple[int, int]:
-        at = bisect_left(self._keys, entry, key=_last_of)
+        at = 0 if len(self._keys) == 1 else bisect_left(self._keys, entry, key=_last_of)
         return at, bisect_left(self._keys[at], entry)
+
+    def _remove(self, at: int, place: int) -> None:
+        keys, ids = self._keys[at], self._ids[at]
+        del keys[place], ids[place]
+        if not keys:
+            del self._keys[at], self._ids[at]
 
     def _insert(self, thing_id: Id, entry: Entry) -> None:
         self._entries[thing_id] = entry
         if not self._keys:
             self._keys, self._ids = [[entry]], [[thing_id]]
             return
-        at = min(bisect_left(self._keys, entry, key=_last_of), len(self._keys) - 1)
+        at = len(self._keys) - 1
+        if at > 0:
+            at = min(bisect_left(self._keys, entry, key=_last_of), at)
         keys, ids = self._keys[at], self._ids[at]
         place = bisect_left(keys, entry)
         keys.insert(place, entry)
