@@ -13,6 +13,11 @@ def metric(*definition: Any) -> list[Any]:
     return ["metrics.setMetricDefinition", *definition]
 
 
+PERHAPS_NUMBERS: tuple[Any, ...] = (
+    *(5, "5", " 7 ", "0x10", "1e2", "", " ", "x", True, None, "0b11", "1_0", "nan", ".5", "5.", "+5"),
+    *([5], [], [1, 2], {}, ["2"], [None], [[3]]),
+)
+
 CASES = (
     Case(
         84,
@@ -95,30 +100,7 @@ CASES = (
             metric("m1", "t1", "sum", "a"),
             metric("m2", "t1", "min", "a"),
             metric("m3", "t1", function("lengthOnly"), "a"),
-            *[
-                ["setRow", "t1", "r0", {"a": cell}]
-                for cell in (
-                    5,
-                    "5",
-                    " 7 ",
-                    "0x10",
-                    "1e2",
-                    "",
-                    " ",
-                    "x",
-                    True,
-                    None,
-                    [5],
-                    [],
-                    [1, 2],
-                    {},
-                    ["2"],
-                )
-            ],
-            *[
-                ["setRow", "t1", "r0", {"a": cell}]
-                for cell in ("0b11", "1_0", "nan", ".5", "5.", "+5", [None], [[3]])
-            ],
+            *[["setRow", "t1", "r0", {"a": cell}] for cell in PERHAPS_NUMBERS],
         ],
     ),
     Case(
