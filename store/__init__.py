@@ -14,6 +14,7 @@ from replicell.store.checkpoints import CheckpointIds, Checkpoints, create_check
 from replicell.store.computed import ComputedCells, create_computed_cells
 from replicell.store.content_types import Content, Row, SortedRowIdsArgs, Table, Tables, Values
 from replicell.store.errors import (
+    ArgumentError,
     DefinitionError,
     InvalidCellError,
     InvalidValueError,
@@ -46,6 +47,7 @@ from replicell.store.store import Store, create_store
 
 __all__ = [
     "MISSING",
+    "ArgumentError",
     "Cell",
     "CellChange",
     "CellLike",

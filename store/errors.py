@@ -4,6 +4,7 @@
 
     ReplicellError
     └── StoreError
+        ├── ArgumentError (TypeError)          any store: an argument that can mean nothing
         ├── InvalidWriteError (ValueError)     strict stores: content that may not be stored
         │   ├── InvalidCellError
         │   └── InvalidValueError
@@ -25,6 +26,7 @@ from replicell.errors import ReplicellError
 from replicell.store.missing import MISSING, MissingType
 
 __all__ = [
+    "ArgumentError",
     "DefinitionError",
     "InvalidCellError",
     "InvalidValueError",
@@ -45,15 +47,21 @@ class StoreError(ReplicellError):
     """Base of the errors of `replicell.store`."""
 
 
+class ArgumentError(StoreError, TypeError):
+    """A method was given an argument that can mean nothing; nothing was changed."""
+
+
 class InvalidWriteError(StoreError, ValueError):
     """A strict store was given something it cannot hold; nothing was changed.
 
     Attributes:
+        where: What was written to, in words.
         value: What was offered, or `MISSING` where something required was absent.
         rule: The rule it breaks, in words.
     """
 
     def __init__(self, where: str, value: object, rule: str) -> None:
+        self.where = where
         self.value = value
         self.rule = rule
         offered = "nothing was given" if value is MISSING else f"{_shortened(value)} was given"
@@ -61,6 +69,9 @@ class InvalidWriteError(StoreError, ValueError):
             f"{where}: {rule}, but {offered}. Nothing was changed. "
             "Correct what is written, or widen the schema if it should be allowed."
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.value, self.rule)
 
 
 class InvalidCellError(InvalidWriteError):

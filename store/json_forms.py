@@ -61,7 +61,7 @@ class JsonForms(Writing):
         >>> Store().set_json('[{"pets":{"fido":{"sold":true}}},{}]').get_tables()
         {'pets': {'fido': {'sold': True}}}
         """
-        content = _parsed(text)
+        content = self._parse(text)
         if isinstance(content, (list, str)):
             content = list(content)
             return self._write(lambda: self._accepting_encoded(lambda: self._write_content(content)))
@@ -73,7 +73,7 @@ class JsonForms(Writing):
         >>> Store().set_tables_json('{"pets":{"fido":{"sold":true}}}').get_tables()
         {'pets': {'fido': {'sold': True}}}
         """
-        tables = _parsed(text)
+        tables = self._parse(text)
         if tables is MISSING:
             return self
         return self._accepting_encoded(lambda: self._write(lambda: self._replace_tables(tables)))
@@ -84,7 +84,7 @@ class JsonForms(Writing):
         >>> Store().set_values_json('{"open":true}').get_values()
         {'open': True}
         """
-        values = _parsed(text)
+        values = self._parse(text)
         if values is MISSING:
             return self
         return self._accepting_encoded(lambda: self._write(lambda: self._replace_values(values)))
@@ -124,10 +124,11 @@ class JsonForms(Writing):
         self._check_thread()
         return {} if self._values_rules is None else schema_of(self._values_rules)
 
-
-def _parsed(text: str) -> Any:
-    """Parse JSON text; anything else is MISSING."""
-    try:
-        return parse_json(text)
-    except (ValueError, TypeError):
-        return MISSING
+    def _parse(self, text: str) -> Any:
+        """Parse JSON text; anything else is MISSING, or refused by a strict store."""
+        try:
+            return parse_json(text)
+        except (ValueError, TypeError) as error:
+            self._check_thread()
+            self._refuse_content("JSON", text, f"it must be JSON text ({error})")
+            return MISSING

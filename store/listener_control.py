@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from replicell.store.content_types import SortedRowIdsArgs
+from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listener_types import SortedRowIdsListener, TransactionListener
 from replicell.store.listeners import Kind
@@ -288,4 +289,4 @@ class ListenerControl(SchemaSetting):
 
 def _check_callable(callback: object) -> None:
     if not callable(callback):
-        raise TypeError(f"a listener must be callable, but {callback!r} was given; ids come before it")
+        raise ArgumentError(f"a listener must be callable, but {callback!r} was given; ids come before it")

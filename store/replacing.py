@@ -12,11 +12,15 @@ from typing import Any
 
 from replicell.store.cells import EncodedCell
 from replicell.store.changes import EncodedRow, EncodedTable, RowChanges
+from replicell.store.errors import InvalidWriteError
 from replicell.store.ids import Id, IdPool, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.validation import Validation, plain_row
 
 __all__ = ["Replacing"]
+
+_CHANGES_OF_A_TABLE = "changes of a table must be a mapping of row ids to changes of rows, or MISSING"
+_CHANGES_OF_A_ROW = "changes of a row must be a mapping of cell ids to cells, or MISSING"
 
 
 class Replacing(Validation):
@@ -26,6 +30,7 @@ class Replacing(Validation):
 
     def _write_content(self, content: Any) -> None:
         if not isinstance(content, (list, tuple)):
+            self._refuse_content("content", content, "it must be a pair of tables and values")
             return
         if self._guard is not None:
             content = self._guard.content(content, self._accepts_encoded)
@@ -41,6 +46,10 @@ class Replacing(Validation):
         if _is_empty(values):
             self._delete_values()
         self._write_values(accepted_values)
+
+    def _refuse_content(self, where: str, given: object, rule: str) -> None:
+        if self._strict:
+            raise InvalidWriteError(where, given, rule)
 
     def _replace_tables(self, tables: object) -> None:
         if _is_empty(tables):
@@ -226,7 +235,7 @@ class Replacing(Validation):
             table_id = to_id(given_table_id)
             if table is MISSING:
                 self._remove_table(table_id)
-            else:
+            elif isinstance(table, Mapping):
                 for given_row_id, row in table.items():
                     self._write_row_changes(table_id, to_id(given_row_id), row)
         for given_value_id, value in values.items():
@@ -239,6 +248,8 @@ class Replacing(Validation):
     def _write_row_changes(self, table_id: Id, row_id: Id, row: RowChanges | MissingType) -> None:
         if row is MISSING:
             self._delete_row(table_id, row_id)
+            return
+        if type(row) is not dict and not isinstance(row, Mapping):
             return
         if (
             self._tables_rules is None
@@ -260,11 +271,17 @@ class Replacing(Validation):
 
     def _check_changes(self, tables: Mapping[Any, Any], values: Mapping[Any, Any]) -> None:
         """Raise for the first invalid thing in a change set, before any of it is applied."""
-        for table_id, table in tables.items():
-            for row_id, row in () if table is MISSING else table.items():
+        for given_table_id, table in tables.items():
+            table_id = to_id(given_table_id)
+            if table is not MISSING and not isinstance(table, Mapping):
+                self._refuse_whole(table_id, MISSING, table, _CHANGES_OF_A_TABLE)
+            for given_row_id, row in () if table is MISSING else table.items():
+                row_id = to_id(given_row_id)
+                if row is not MISSING and not isinstance(row, Mapping):
+                    self._refuse_whole(table_id, row_id, row, _CHANGES_OF_A_ROW)
                 for cell_id, cell in () if row is MISSING else row.items():
                     if cell is not MISSING:
-                        self._accept_cell(to_id(table_id), to_id(row_id), to_id(cell_id), cell)
+                        self._accept_cell(table_id, row_id, to_id(cell_id), cell)
         for value_id, value in values.items():
             if value is not MISSING:
                 self._accept_value(to_id(value_id), value)

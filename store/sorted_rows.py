@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from replicell.store.cells import RICH_PREFIX, EncodedCell, decode_cell
 from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, to_id
 from replicell.store.missing import MISSING, MissingType
 
@@ -97,15 +98,16 @@ class SortedRowsSpec(NamedTuple):
         """Take the same as one mapping, in snake_case or TinyBase's spelling.
 
         Raises:
-            TypeError: If an option is unknown or the table is not given.
+            ArgumentError: If an option is unknown or the table is not given.
         """
+        known = ", ".join(sorted(set(_OPTIONS.values())))
         arguments = {}
         for name, value in options.items():
             if name not in _OPTIONS:
-                raise TypeError(
-                    f"unknown sorting option {name!r}; there are {', '.join(sorted(set(_OPTIONS.values())))}"
-                )
+                raise ArgumentError(f"unknown sorting option {name!r}; there are {known}")
             arguments[_OPTIONS[name]] = value
+        if "table_id" not in arguments:
+            raise ArgumentError(f"the sorting options do not say which table: give table_id (of {known})")
         return cls.from_arguments(**arguments)
 
     @property

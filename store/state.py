@@ -14,7 +14,7 @@ from replicell.store.modules import Settler, StoreModule
 from replicell.store.observers import Observers
 from replicell.store.schemas import TableRules
 from replicell.store.sorted_rows import SortedRows
-from replicell.store.threads import Submissions
+from replicell.store.threads import Submissions, name_of_thread
 
 if TYPE_CHECKING:
     from replicell.store.guard import Guard
@@ -126,7 +126,7 @@ class StoreState:
     def _check_thread(self) -> None:
         if self._owner != get_ident():
             raise WrongThreadError(
-                f"this store belongs to thread {self._owner} but was used from thread {get_ident()}. Hand "
-                "the work over with store.submit(fn), or call store.move_to_current_thread() once, when the "
+                f"this store belongs to {name_of_thread(self._owner)} but was used from "
+                f"{name_of_thread(get_ident())}. Hand the work over with store.submit(fn), or call store.move_to_current_thread() once, when the "
                 "other thread no longer uses it."
             )

@@ -6,12 +6,13 @@ which the owner calls to do it, by itself or through a scheduler such as ``loop.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-__all__ = ["Scheduler", "Submissions"]
+__all__ = ["Scheduler", "Submissions", "name_of_thread"]
 
 Scheduler = Callable[[Callable[[], object]], object]
 """Arranges that a function is called soon in the owning thread."""
@@ -45,3 +46,13 @@ class Submissions:
                     future.set_exception(error)
             done += 1
         return done
+
+
+def name_of_thread(ident: int) -> str:
+    """Say which thread that is, for an error; one that has ended has no name any more.
+
+    >>> name_of_thread(threading.get_ident())
+    "thread 'MainThread'"
+    """
+    names = [repr(thread.name) for thread in threading.enumerate() if thread.ident == ident]
+    return f"thread {names[0] if names else f'{ident}, which has ended'}"

@@ -70,7 +70,8 @@ class Validation(ShortCuts):
         table_rules = self._tables_rules.get(table_id)
         rule = None if table_rules is None else table_rules.cells.get(cell_id)
         if rule is None:
-            self._refuse_cell(table_id, row_id, cell_id, cell, "the schema knows no such cell")
+            unknown = "table" if table_rules is None else "cell"
+            self._refuse_cell(table_id, row_id, cell_id, cell, f"the schema knows no such {unknown}")
             return MISSING
         accepted = rule.accept(cell, self._accepts_encoded)
         if accepted is MISSING:
@@ -88,9 +89,7 @@ class Validation(ShortCuts):
             if plain:
                 return plain
         if not isinstance(row, Mapping):
-            self._refuse_cell(
-                table_id, row_id, MISSING, MISSING, "a row must be a mapping of cell ids to cells"
-            )
+            self._refuse_whole(table_id, row_id, row, "a row must be a mapping of cell ids to cells")
             return None
         given = {to_id(cell_id): cell for cell_id, cell in row.items()}
         rules = None
@@ -101,7 +100,7 @@ class Validation(ShortCuts):
                 if cell_id not in given:
                     self._note_absent_cell(table_id, row_id, cell_id, cell_id in rules.required)
         if not given and not (rules is not None and rules.defaults):
-            self._refuse_cell(table_id, row_id, MISSING, MISSING, "a row must have at least one cell")
+            self._refuse_whole(table_id, row_id, row, "a row must have at least one cell")
             return None
         accepted: EncodedRow = {}
         for cell_id, cell in given.items():
@@ -118,11 +117,11 @@ class Validation(ShortCuts):
 
     def _accept_table(self, table_id: Id, table: object) -> EncodedTable | None:
         if self._tables_rules is not None and table_id not in self._tables_rules:
-            self._refuse_cell(table_id, MISSING, MISSING, MISSING, "the schema knows no such table")
+            self._refuse_whole(table_id, MISSING, table, "the schema knows no such table")
             return None
         if not isinstance(table, Mapping) or not table:
             rule = "a table must be a non-empty mapping of row ids to rows"
-            self._refuse_cell(table_id, MISSING, MISSING, MISSING, rule)
+            self._refuse_whole(table_id, MISSING, table, rule)
             return None
         accepted: EncodedTable = {}
         for given_id, row in table.items():
@@ -135,7 +134,7 @@ class Validation(ShortCuts):
     def _accept_tables(self, tables: object) -> dict[Id, EncodedTable] | None:
         if not isinstance(tables, Mapping) or not tables:
             rule = "tables must be a non-empty mapping of table ids to tables"
-            self._refuse_cell(MISSING, MISSING, MISSING, MISSING, rule)
+            self._refuse_whole(MISSING, MISSING, tables, rule)
             return None
         accepted: dict[Id, EncodedTable] = {}
         for given_id, table in tables.items():
@@ -163,7 +162,7 @@ class Validation(ShortCuts):
 
     def _accept_values(self, values: object, partial: bool = False) -> EncodedRow | None:
         if not isinstance(values, Mapping):
-            self._refuse_value(MISSING, MISSING, "values must be a mapping of value ids to values")
+            self._refuse_all_values(values, "values must be a mapping of value ids to values")
             return None
         given = {to_id(value_id): value for value_id, value in values.items()}
         rules: TableRules | None = None if partial else self._values_rules
@@ -172,7 +171,7 @@ class Validation(ShortCuts):
                 if value_id not in given:
                     self._note_absent_value(value_id, value_id in rules.required)
         if not given and not (rules is not None and rules.defaults):
-            self._refuse_value(MISSING, MISSING, "values must hold at least one value")
+            self._refuse_all_values(values, "values must hold at least one value")
             return None
         accepted: EncodedRow = {}
         for value_id, value in given.items():
@@ -205,6 +204,14 @@ class Validation(ShortCuts):
             raise InvalidCellError(table_id, row_id, cell_id, cell, rule)
         self._record.refuse_cell(table_id, row_id, cell_id, cell)
 
+    def _refuse_whole(
+        self, table_id: Id | MissingType, row_id: Id | MissingType, given: object, rule: str
+    ) -> None:
+        """Refuse a row, a table or all tables; listeners are not told what was given, as in TinyBase."""
+        if self._strict:
+            raise InvalidCellError(table_id, row_id, MISSING, given, rule)
+        self._record.refuse_cell(table_id, row_id, MISSING, MISSING)
+
     def _note_absent_cell(
         self, table_id: Id, row_id: Id | MissingType, cell_id: Id, required: bool = False
     ) -> None:
@@ -216,6 +223,11 @@ class Validation(ShortCuts):
         if self._strict:
             raise InvalidValueError(value_id, value, rule)
         self._record.refuse_value(value_id, value)
+
+    def _refuse_all_values(self, given: object, rule: str) -> None:
+        if self._strict:
+            raise InvalidValueError(MISSING, given, rule)
+        self._record.refuse_value(MISSING, MISSING)
 
     def _note_absent_value(self, value_id: Id, required: bool) -> None:
         if self._strict and required:

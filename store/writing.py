@@ -6,14 +6,15 @@ Where nobody could notice the transaction, the hottest methods take a short cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from sys import intern
 from threading import get_ident
 from typing import Any, Self
 
-from replicell.store.cells import RESERVED, Cell, CellLike
+from replicell.store.cells import RESERVED, CellLike
 from replicell.store.content_types import ChangesLike, ContentLike, RowLike, TableLike, TablesLike, ValuesLike
+from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.replacing import Replacing
@@ -47,11 +48,15 @@ class Writing(Replacing):
         Args:
             changes: What `get_transaction_changes` returned: tables, values and 1. `MISSING` deletes.
 
+        Raises:
+            ArgumentError: If it is nothing of the kind.
+
         >>> Store().set_cell("pets", "fido", "sold", True).apply_changes(
         ...     ({"pets": {"fido": {"sold": MISSING, "age": 3}}}, {"open": True}, 1)).get_content()
         ({'pets': {'fido': {'age': 3}}}, {'open': True})
         """
-        return self._write(lambda: self._write_changes(changes[0], changes[1]))
+        tables, values = _halves_of(changes)
+        return self._write(lambda: self._write_changes(tables, values))
 
     def apply_encoded_changes(self, changes: ChangesLike) -> Self:
         """Do what `apply_changes` does, and accept objects and arrays in their encoded form as well.
@@ -171,7 +176,7 @@ class Writing(Replacing):
         table_id: IdLike,
         row_id: IdLike,
         cell_id: IdLike,
-        cell: CellLike | Callable[[Cell | MissingType], CellLike],
+        cell: CellLike | Callable[[Any], CellLike],
     ) -> Self:
         """Set one cell. Mirrors TinyBase's ``setCell``.
 
@@ -324,7 +329,7 @@ class Writing(Replacing):
         """
         return self._write(lambda: self._write_partial_values(partial_values))
 
-    def set_value(self, value_id: IdLike, value: CellLike | Callable[[Cell | MissingType], CellLike]) -> Self:
+    def set_value(self, value_id: IdLike, value: CellLike | Callable[[Any], CellLike]) -> Self:
         """Set one value. Mirrors TinyBase's ``setValue``.
 
         Args:
@@ -377,3 +382,13 @@ class Writing(Replacing):
         finally:
             self._accepts_encoded = before
         return self
+
+
+def _halves_of(changes: ChangesLike) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
+    if isinstance(changes, Sequence) and len(changes) >= 2:
+        tables, values = changes[0], changes[1]
+        if isinstance(tables, Mapping) and isinstance(values, Mapping):
+            return tables, values
+    raise ArgumentError(
+        f"changes are [tables, values, 1], as get_transaction_changes returns them, not {changes!r}"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicell.store import MISSING, RowOrder, Store
+from replicell.store import MISSING, ArgumentError, RowOrder, Store
 from replicell.store.sorted_rows import SortedView, default_sort_key
 from tests.store.calls import Calls
 
@@ -74,6 +74,8 @@ def test_options_come_as_a_mapping_in_either_spelling_with_a_sorter() -> None:
     assert store.get_sorted_row_ids({"table_id": "t", "cell_id": "c", "offset": 2}) == ["c"]
     with pytest.raises(TypeError, match="unknown sorting option 'cell'"):
         store.get_sorted_row_ids({"table_id": "t", "cell": "c"})
+    with pytest.raises(ArgumentError, match="which table"):
+        store.get_sorted_row_ids({"cell_id": "c"})
 
 
 def test_a_sorter_turned_round_keeps_equal_rows_in_the_order_they_came() -> None:

@@ -49,12 +49,12 @@ def store() -> Store:
         (lambda s: s.set_cell("t", "r", "x", 1), ("t", "r", "x"), 1),
         (lambda s: s.set_cell("u", "r", "n", 1), ("u", "r", "n"), 1),
         (lambda s: s.set_row("t", "q", {"n": 1}), ("t", "q", "s"), MISSING),
-        (lambda s: s.set_row("t", "q", 5), ("t", "q", MISSING), MISSING),
+        (lambda s: s.set_row("t", "q", 5), ("t", "q", MISSING), 5),
         (lambda s: s.set_partial_row("t", "r", {"n": None}), ("t", "r", "n"), None),
         (lambda s: s.add_row("t", {"s": 1}), ("t", MISSING, "s"), 1),
         (lambda s: s.set_table("t", {"a": {"s": "x"}, "b": {"s": {}}}), ("t", "b", "s"), {}),
-        (lambda s: s.set_tables({"t": {"a": {"s": "x"}}, "u": {}}), ("u", MISSING, MISSING), MISSING),
-        (lambda s: s.set_tables({}), (MISSING, MISSING, MISSING), MISSING),
+        (lambda s: s.set_tables({"t": {"a": {"s": "x"}}, "u": {}}), ("u", MISSING, MISSING), {}),
+        (lambda s: s.set_tables({}), (MISSING, MISSING, MISSING), {}),
         (lambda s: s.set_content(({"t": {"a": {"s": 1}}}, {})), ("t", "a", "s"), 1),
         (lambda s: s.set_json('[{"t":{"a":{"s":1}}},{}]'), ("t", "a", "s"), 1),
         (
@@ -62,6 +62,8 @@ def store() -> Store:
             ("t", "q", "n"),
             "bad",
         ),
+        (lambda s: s.apply_changes(({"t": {"r": {"s": "y"}}, "u": 5}, {}, 1)), ("u", MISSING, MISSING), 5),
+        (lambda s: s.apply_changes(({"t": {"q": {"s": "y"}, "r": []}}, {}, 1)), ("t", "r", MISSING), []),
     ],
     ids=[
         "wrong_type",
@@ -77,6 +79,8 @@ def store() -> Store:
         "content",
         "json",
         "changes",
+        "changes_of_a_table",
+        "changes_of_a_row",
     ],
 )
 def test_an_invalid_cell_raises_and_changes_nothing(
@@ -113,6 +117,35 @@ def test_an_invalid_value_raises_and_changes_nothing(
         write(store)
     assert caught.value.value_id == value_id
     assert store.get_json() == before
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda s: s.set_content(5),
+        lambda s: s.set_json("no JSON"),
+        lambda s: s.set_json("5"),
+        lambda s: s.set_tables_json("no JSON"),
+        lambda s: s.set_values_json("{"),
+    ],
+    ids=["content", "json", "json_of_a_number", "tables_json", "values_json"],
+)
+def test_what_is_no_content_at_all_raises(store: Store, write: Callable[[Store], object]) -> None:
+    before = store.get_json()
+    with pytest.raises(InvalidWriteError) as caught:
+        write(store)
+    assert caught.value.rule in str(caught.value)
+    assert store.get_json() == before
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_the_error_shows_what_was_given_and_which_part_is_unknown(store: Store) -> None:
+    with pytest.raises(InvalidCellError, match=r"but \[\] was given"):
+        store.set_row("t", "r", [])  # type: ignore[arg-type]  # a mistake on purpose
+    with pytest.raises(InvalidCellError, match="knows no such table"):
+        store.set_cell("u", "r", "c", 1)
+    with pytest.raises(InvalidValueError, match=r"but \{\} was given"):
+        store.set_values({})
 
 
 def test_a_cell_that_is_merely_absent_does_not_raise(store: Store) -> None:

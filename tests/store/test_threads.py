@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +64,51 @@ def test_use_from_another_thread_raises_and_changes_nothing(work: Callable[[Stor
     store = Store().set_cell("t", "r", "c", 1)
     error = in_another_thread(lambda: work(store))
     assert isinstance(error, WrongThreadError)
-    assert "store.submit(fn)" in str(error)
+    assert "'MainThread'" in str(error) and "store.submit(fn)" in str(error)
     assert store.get_tables() == {"t": {"r": {"c": 1}}}
+
+
+ARGUMENTS: dict[str, Any] = {
+    "actions": lambda: None,
+    "callback": print,
+    "changes": ({}, {"v": 1}, 1),
+    "content": ({}, {"v": 1}),
+    "descending": False,
+    "limit": None,
+    "listener": print,
+    "listener_id": "0",
+    "offset": 0,
+    "row_callback": print,
+    "schema": {"t": {"c": {"type": "number"}}},
+    "scheduler": None,
+    "table_callback": print,
+    "tables_schema": {"t": {"c": {"type": "number"}}},
+    "text": "{}",
+    "values_schema": {"v": {"type": "number"}},
+}
+FOR_ANY_THREAD = {"is_mergeable", "submit", "move_to_current_thread"}
+METHODS = sorted(name for name in dir(Store) if name[0] != "_" and name not in FOR_ANY_THREAD)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_refuses_another_thread(name: str) -> None:
+    store = Store().set_cell("t", "r", "c", 1)
+    method = getattr(store, name)
+    required = [
+        parameter.name
+        for parameter in inspect.signature(method).parameters.values()
+        if parameter.default is parameter.empty or parameter.name == "actions"
+    ]
+    arguments = {
+        name: ARGUMENTS.get(name, "t" if name.endswith("_id") else {"t": {"c": 1}}) for name in required
+    }
+    work = (
+        (lambda: method(**arguments).subscribe(print))
+        if name.startswith("observe_")
+        else lambda: method(**arguments)
+    )
+    assert isinstance(in_another_thread(work), WrongThreadError)
+    assert store.get_content() == ({"t": {"r": {"c": 1}}}, {})
 
 
 def test_submitted_work_is_done_in_order_when_the_owner_pumps() -> None:

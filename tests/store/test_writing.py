@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from replicell.store import MISSING, Store
+from replicell.store import MISSING, ArgumentError, Store
 from tests.store.calls import Calls
 
 NAN = float("nan")
@@ -184,3 +184,17 @@ def test_writers_work_the_same_with_and_without_listeners() -> None:
     observed.add_start_transaction_listener(lambda store: None)
     observed.add_tables_listener(lambda store, change: None)
     assert written(Store()) == written(observed)
+
+
+@pytest.mark.parametrize("changes", [5, None, "ab", [{}], [None, {}, 1], ({}, 5, 1)])
+def test_what_is_no_change_set_raises(changes: Any) -> None:
+    store = Store().set_value("v", 1)
+    with pytest.raises(ArgumentError, match="get_transaction_changes"):
+        store.apply_changes(changes)
+    assert store.get_content() == ({}, {"v": 1})
+
+
+def test_parts_of_a_change_set_that_mean_nothing_are_left_out() -> None:
+    changes: Any = ({"t": 5, "u": {"r": 7, "s": {"c": 1}}}, {}, 1)
+    store = Store().set_cell("u", "r", "c", 2).apply_changes(changes)
+    assert store.get_tables() == {"u": {"r": {"c": 2}, "s": {"c": 1}}}
