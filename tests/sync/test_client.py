@@ -240,6 +240,7 @@ async def test_starting_and_closing_twice_is_allowed(
     await reached(sync, SyncStatus.SYNCED)
     await sync.close()
     await sync.close()
+    assert (sync.status, sync.status_detail) == (SyncStatus.CLOSED, "closed")
     await sync.start()
     await reached(sync, SyncStatus.SYNCED)
     await sync.close()
