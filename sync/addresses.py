@@ -48,7 +48,9 @@ def check_room_url(url: str) -> str:
     except (InvalidURI, ValueError, AttributeError, TypeError) as error:
         raise SyncError(f"{url!r} is not the address of a room: {example}") from error
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise SyncError(f"{url!r} is not the address of a room: a space is written as %20, and so on")
+        raise SyncError(
+            f"{without_secrets(url)!r} is not the address of a room: a space is written as %20, and so on"
+        )
     if not parts.path.strip("/"):
         raise SyncError(f"{without_secrets(url)!r} names a server but no room: {example}")
     return url
