@@ -227,18 +227,14 @@ class LiveQuery:
 
     def refresh(self) -> None:
         """Bring the result up to date with everything that was taken in."""
-        ordering = self._ordering
-        compares = ordering is not None and ordering.is_window and self.result.hears_row_ids
-        before = ordering.row_ids if compares and ordering is not None else []
         if self.is_stale:
+            before = self.row_ids_in_order
             self.is_stale = False
             self._prepare()
             self.result.replace(self.compute(self._failed))
-            self.order_changed = self.is_ordered
+            self.order_changed = self.row_ids_in_order != before
         elif self._changed:
             self._refresh_changed()
-        if ordering is not None and compares:
-            self.order_changed = before != (self._ordering or ordering).row_ids
         self._look_for_rich()
 
     def _refresh_changed(self) -> None:
@@ -252,7 +248,9 @@ class LiveQuery:
             else:
                 put(row_id, new)
         if self._ordering is not None:
-            moved = self._ordering.follow(touched, self.result.rows, self.result.put)
+            moved = self._ordering.follow(
+                touched, self.result.rows, self.result.put, notes_moves=self.result.hears_row_ids
+            )
             self.order_changed = self.order_changed or moved
 
     def _to_order(self, rows: EncodedTable, touched: dict[Id, None]) -> Put:

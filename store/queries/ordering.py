@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.extractors import get_cell_of
@@ -15,6 +15,9 @@ from replicell.store.queries.links import Failed, Put
 from replicell.store.sorted_rows import SortedView, default_sort_key, same_order
 
 __all__ = ["Ordering"]
+
+_Key: TypeAlias = tuple[Any, ...]
+"""What is compared, all keys of a row one after the other."""
 
 
 class _Descending:
@@ -54,14 +57,17 @@ class Ordering:
         failed: Takes errors of the query's functions.
     """
 
-    __slots__ = ("_failed", "_limit", "_offset", "_view", "rows")
+    __slots__ = ("_edge", "_failed", "_keys", "_last_key", "_limit", "_offset", "_view", "rows")
 
-    def __init__(self, clauses: Clauses, last_key: Callable[[Id], Any], failed: Failed) -> None:
+    def __init__(self, clauses: Clauses, last_key: Callable[[Id], _Key], failed: Failed) -> None:
         self._offset = clauses.offset
         self._limit = clauses.limit
         self._failed = failed
-        keys = [self._key(order) for order in clauses.orders]
-        self._view = SortedView(lambda row_id, row: ([key(row) for key in keys], last_key(row_id)))
+        self._keys = [self._key(order) for order in clauses.orders]
+        self._last_key = last_key
+        self._view = SortedView(self._key_of)
+        self._edge: _Key | None = None
+        """The key of the last row in the window, if what comes after it cannot concern the window."""
         self.rows: EncodedTable = {}
         """All rows, also those beyond the limit."""
 
@@ -81,20 +87,25 @@ class Ordering:
         self._view.rebuild(rows, _NO_PLACES)
         for row_id in self.row_ids:
             put(row_id, rows[row_id])
+        self._find_edge()
 
-    def follow(self, row_ids: Iterable[Id], shown: Mapping[Id, object], put: Put) -> bool:
+    def follow(
+        self, row_ids: Iterable[Id], shown: Mapping[Id, object], put: Put, *, notes_moves: bool
+    ) -> bool:
         """Move the rows that have changed, and give what this changes in the window.
 
         Args:
             row_ids: The rows.
             shown: What is in the result so far.
             put: Takes the rows that come into the window, change in it or leave it.
+            notes_moves: Whether anybody wants to know the following.
 
         Returns:
-            Whether the order of all rows may have changed.
+            Whether rows in the window are in another order now, or others.
         """
         changed = dict.fromkeys(row_ids)
-        before = self._view.snapshot()
+        window = self.row_ids if notes_moves and self.is_window else []
+        before = self._view.snapshot() if notes_moves and not self.is_window else ()
         if self._view.stale or len(changed) > 64 + len(self.rows) // 8:
             self._view.rebuild(self.rows, _NO_PLACES)
         else:
@@ -102,9 +113,23 @@ class Ordering:
         if not self.is_window:
             for row_id in changed:
                 put(row_id, self.rows.get(row_id))
-        else:
-            self._move_window(changed, shown, put)
-        return not same_order(before, self._view.snapshot())
+            return notes_moves and not same_order(before, self._view.snapshot())
+        if all(self._stays_beyond(row_id, shown) for row_id in changed):
+            return False
+        self._move_window(changed, shown, put)
+        self._find_edge()
+        return notes_moves and window != self.row_ids
+
+    def _stays_beyond(self, row_id: Id, shown: Mapping[Id, object]) -> bool:
+        if self._edge is None or row_id in shown:
+            return False
+        row = self.rows.get(row_id)
+        return row is None or self._edge < self._key_of(row_id, row)
+
+    def _find_edge(self) -> None:
+        self._edge = None
+        if not self._offset and self._limit and len(self._view) >= self._limit:
+            self._edge = self._entry(self._near(self._limit - 1, self._limit)[0])
 
     def _move_window(self, changed: dict[Id, None], shown: Mapping[Id, object], put: Put) -> None:
         """Give what comes and goes; beside the changed rows, only those near an edge of the window can."""
@@ -135,24 +160,30 @@ class Ordering:
     def _near(self, start: int, stop: int) -> list[Id]:
         return self._view.window(start, stop - start, False) if start < stop else []
 
-    def _entry(self, row_id: Id) -> Any:
-        return self._view.key_of(row_id, self.rows[row_id])
+    def _entry(self, row_id: Id) -> _Key:
+        return self._key_of(row_id, self.rows[row_id])
 
-    def _key(self, order: Order) -> Callable[[EncodedRow], Any]:
+    def _key_of(self, row_id: Id, row: EncodedRow) -> _Key:
+        whole: _Key = ()
+        for key in self._keys:
+            whole += key(row)
+        return whole + self._last_key(row_id)
+
+    def _key(self, order: Order) -> Callable[[EncodedRow], _Key]:
         by = order.by
         if not callable(by):
             cell_id = by
             if order.descending:
-                return lambda row: _Descending(default_sort_key(row.get(cell_id, MISSING)))
+                return lambda row: (_Descending(default_sort_key(row.get(cell_id, MISSING))),)
             return lambda row: default_sort_key(row.get(cell_id, MISSING))
         function = by
 
-        def key(row: EncodedRow) -> Any:
+        def key(row: EncodedRow) -> _Key:
             try:
                 found = sort_key(function(get_cell_of(row)))
             except Exception as error:
                 self._failed(error)
                 found = sort_key(MISSING)
-            return _Descending(found) if order.descending else found
+            return (_Descending(found),) if order.descending else found
 
         return key

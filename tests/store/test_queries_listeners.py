@@ -1,4 +1,4 @@
-"""Who hears of results, parameters and definitions, when, and what happens when somebody fails or interferes."""
+"""Who hears of results, parameters and definitions, when, and what if somebody fails or interferes."""
 
 from __future__ import annotations
 
