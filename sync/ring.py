@@ -37,6 +37,7 @@ class RingEntry:
 
     @property
     def size(self) -> int:
+        """Bytes of its frames."""
         return sum(map(len, self.frames))
 
 

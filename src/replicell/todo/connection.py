@@ -50,7 +50,9 @@ class Connection(Protocol):
     """What the screen needs of a connection."""
 
     @property
-    def state(self) -> ConnectionState: ...
+    def state(self) -> ConnectionState:
+        """How things stand now."""
+        ...
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever the state has changed; return the function that ends this."""
@@ -88,6 +90,7 @@ class ServerConnection:
 
     @property
     def state(self) -> ConnectionState:
+        """How things stand now."""
         phase = PHASES[self._client.status]
         if phase is Phase.PAUSED:
             return ConnectionState(phase, "press s to go on")
