@@ -38,6 +38,12 @@ def hear(*_: Any) -> None:
     pass
 
 
+def hear_cell(
+    store: Store, table_id: str, row_id: str, cell_id: str, new_cell: Any, old_cell: Any, get_change: Any
+) -> None:
+    pass
+
+
 def set_cell_new(size: int) -> float:
     store = Store()
     ids = row_ids(size)
@@ -69,7 +75,7 @@ def set_cell_update(size: int) -> float:
 
 def set_cell_one_listener(size: int) -> float:
     store = filled(KEPT_ROWS)
-    store.add_cell_listener("todos", "row 0", "rank", hear)
+    store.add_cell_listener("todos", "row 0", "rank", hear_cell)
 
     def run() -> None:
         set_cell = store.set_cell
@@ -82,13 +88,13 @@ def set_cell_one_listener(size: int) -> float:
 def set_cell_exact_listeners(size: int) -> float:
     def prepare(store: Store, ids: list[str]) -> None:
         for row_id in ids:
-            store.add_cell_listener("todos", row_id, "rank", hear)
+            store.add_cell_listener("todos", row_id, "rank", hear_cell)
 
     return update(size, prepare)
 
 
 def set_cell_wildcard_listener(size: int) -> float:
-    return update(size, lambda store, ids: store.add_cell_listener(None, None, None, hear))
+    return update(size, lambda store, ids: store.add_cell_listener(None, None, None, hear_cell))
 
 
 def set_cell_mutator(size: int) -> float:
