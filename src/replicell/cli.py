@@ -13,7 +13,7 @@ from replicell.errors import ReplicellError
 
 __all__ = ["build_parser", "main"]
 
-COMMANDS = ("extension", "server", "todo")
+COMMANDS = ("db", "extension", "server", "todo")
 
 
 class Command(Protocol):
