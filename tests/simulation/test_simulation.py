@@ -7,6 +7,7 @@ A failing seed is named; ``python -m tests.simulation SEED`` replays it and prin
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,27 @@ def test_replicas_agree_in_the_end_and_nothing_is_lost(seeds: range, tmp_path: P
                 f"{course}\nseed {seed}: {type(error).__name__}: {error}\n"
                 f"replay it with: python -m tests.simulation {seed}"
             )
+
+
+TROUBLES = (
+    "crashes", "is up", "loses its connection", "is cut off", "is wiped", "is restored from", "is a copy of",
+    "adds column", "room is written", "writes pair", "writes delete", "writes clear", "writes bulk",
+)  # fmt: skip
+
+
+def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
+    courses, weathers = [], []
+    for seed in range(25):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        history = History(seed, folder)
+        weathers.append(replace(history.weather))
+        history.run()
+        courses.append("\n".join(history.trace))
+
+    assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
+    for kind in ("loss", "duplication", "reordering"):
+        assert sum(getattr(weather, kind) > 0 for weather in weathers) >= 5
 
 
 def test_a_seed_decides_everything(tmp_path: Path) -> None:
