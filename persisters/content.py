@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 
 from replicell.persisters.errors import UnreadableCellError, UnstorableCellError
@@ -27,12 +28,15 @@ class LoadedTable:
         is_complete: Whether ``rows`` are all rows that the medium has or has ever had. Rows of the store that
             are not among them were never saved there.
         is_slice: Whether ``rows`` are only some of all those, so that nothing follows for other rows.
+        forget: Called with rows that nobody needs any more, to empty them in ``rows`` without removing them;
+            None if the medium needs them itself.
     """
 
     rows: Mapping[Id, LoadedRow]
     cell_ids: frozenset[Id]
     is_complete: bool
     is_slice: bool = False
+    forget: Callable[[Mapping[Id, LoadedRow]], object] | None = None
 
 
 @dataclass(slots=True)
@@ -68,12 +72,6 @@ class LoadedContent:
         """Whether a table was loaded with all its rows."""
         return any(table.is_complete for table in self.tables.values())
 
-    def row_ids(self) -> dict[Id, Set[Id]]:
-        """Return the ids of the rows of complete tables."""
-        return {
-            table_id: frozenset(table.rows) for table_id, table in self.tables.items() if table.is_complete
-        }
-
     def slices(self, size: int) -> Iterator[LoadedContent]:
         """Hand out everything in parts, and forget it on the way, so that it is held in memory only once.
 
@@ -88,13 +86,17 @@ class LoadedContent:
         for table_id, table in self.tables.items():
             if not table.is_complete:
                 continue
-            rows, table.rows = dict(table.rows), {}
-            row_ids = list(rows)
-            for start in range(0, len(row_ids) or 1, size):
-                part = {row_id: rows.pop(row_id) for row_id in row_ids[start : start + size]}
+            entries = iter(table.rows.items())
+            part = dict(islice(entries, size))
+            while True:
                 yield LoadedContent(
                     {table_id: LoadedTable(part, table.cell_ids, is_complete=True, is_slice=True)}
                 )
+                if table.forget is not None:
+                    table.forget(part)
+                part = dict(islice(entries, size))
+                if not part:
+                    break
 
 
 @dataclass(slots=True)

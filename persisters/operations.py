@@ -239,7 +239,7 @@ class Operations(ABC):
     async def _apply_slices(self, content: LoadedContent) -> bool:
         """Bring all rows of the medium into the store, a few at a time, so that the loop is never blocked."""
         total, done = content.row_count, 0
-        known = content.row_ids()
+        unknown = self._tracker.unknown_rows(content)
         for part in content.slices(_ROWS_A_SLICE):
             for problem in self._tracker.apply(part, ()):
                 self._report(problem, "not loaded")
@@ -248,7 +248,7 @@ class Operations(ABC):
             done += part.row_count
             self._tell_progress(Status.LOADING, done, total)
             await asyncio.sleep(0)
-        for _ in self._tracker.note_unknown_to(known, _ROWS_A_SLICE):
+        for _ in self._tracker.note_whole(unknown, _ROWS_A_SLICE):
             await asyncio.sleep(0)
         self._on_applied(content)
         return True

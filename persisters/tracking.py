@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any, TypeAlias
@@ -133,17 +133,20 @@ class ChangeTracker:
                 yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
                 self._known_tables.add(table_id)
 
-    def note_unknown_to(self, known: Mapping[Id, Set[Id]], rows_at_once: int) -> Iterator[None]:
-        """Note rows that the medium never had, as :meth:`note_never_saved` does.
+    def unknown_rows(self, content: LoadedContent) -> dict[Id, list[Id]]:
+        """Return the rows of the store, by table, that a medium never had according to complete tables."""
+        return {
+            table_id: [row_id for row_id in self._store.get_row_ids(table_id) if row_id not in table.rows]
+            for table_id, table in content.tables.items()
+            if table.is_complete
+            and _has(self._scope.saved_tables, table_id)
+            and self._store.has_table(table_id)
+        }
 
-        Args:
-            known: All rows that the medium has or ever had, of the tables that it was asked for.
-            rows_at_once: How many rows are noted in one step.
-        """
-        for table_id, row_ids in known.items():
-            if _has(self._scope.saved_tables, table_id) and self._store.has_table(table_id):
-                unknown = [row_id for row_id in self._store.get_row_ids(table_id) if row_id not in row_ids]
-                yield from self._note_whole_rows(table_id, unknown, rows_at_once)
+    def note_whole(self, rows: Mapping[Id, Sequence[Id]], rows_at_once: int) -> Iterator[None]:
+        """Note rows, as :meth:`note_never_saved` does; those that are gone are left out."""
+        for table_id, row_ids in rows.items():
+            yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
 
     def _note_whole_rows(self, table_id: Id, row_ids: Sequence[Id], rows_at_once: int) -> Iterator[None]:
         for start in range(0, len(row_ids), rows_at_once):

@@ -310,8 +310,8 @@ def database_figures(original: LineProcess) -> Iterator[Figure]:
                 target,
                 warm_ups=1,
             ).measure()
-            if size == ROWS:
-                original.ask({"line": "auto_save"})
+            if size <= ROWS_TINYBASE_CAN_SAVE:
+                original.ask({"line": "auto_save", "size": size})
                 yield Line(
                     SECTION,
                     f"cr-sqlite: save one edited cell of {size:,} rows automatically",

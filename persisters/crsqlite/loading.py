@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final, TypeAlias
 
 import apsw
@@ -173,7 +174,12 @@ class _Reading:
             held = ()
         for row_id in self._every_row_id() if held is None else self._known(held, rows):
             rows.setdefault(row_id, None)
-        return LoadedTable(self._only_values(rows), frozenset(self._columns), is_complete=True)
+        return LoadedTable(
+            self._only_values(rows),
+            frozenset(self._columns),
+            is_complete=True,
+            forget=lambda part: rows.update(dict.fromkeys(part)),
+        )
 
     def rows_since(self, version: int) -> LoadedTable | None:
         rows = self._only_values(self._read(_changed_rows_sql, (version,)))
@@ -225,9 +231,14 @@ class _Reading:
         booleans = self._booleans
         row: dict[Id, EncodedCell] = {}
         for column, value in zip(self._columns, cells, strict=True):
+            kind = value.__class__
             if value is None:
                 continue
-            if value.__class__ is str and value < RESERVED:
+            if (
+                (kind is str and value < RESERVED)
+                or (kind is int and not booleans)
+                or (kind is float and isfinite(value))
+            ):
                 row[column] = value
             else:
                 try:

@@ -129,7 +129,7 @@ async def test_a_disk_that_fails_for_a_while(file: Path, failing_disk: Disk) -> 
         store, persister, errors = await start(db)
         failing_disk.is_failing = True
         store.set_row("todo", "1", {"text": "Milk"})
-        await until(lambda: errors)
+        await until(lambda: errors and persister.status is Status.IDLE)  # and no attempt is under way
         assert isinstance(errors[0], DatabaseInputOutputError)
         failing_disk.is_failing = False
         await persister.flush()
