@@ -14,7 +14,7 @@ from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.sqlite.image import Image, Stamp, Step
 from replicell.persisters.sqlite.modes import HeldRows, WriteLog
 from replicell.persisters.sqlite.scripts import Script, Statement
-from replicell.persisters.sqlite.tables import PlainTables
+from replicell.persisters.sqlite.tables import PlainTable, PlainTables
 from replicell.persisters.sqlite.tabular_reading import TableReading, existing_keys
 from replicell.persisters.sqlite.tabular_writing import create_missing, refuse_unfit_keys, write_table
 from replicell.persisters.unsaved import UnsavedChanges
@@ -127,17 +127,17 @@ class TabularMode:
     ) -> Script[LoadedContent]:
         keys = log.take()
         before = self._image.stamp
-        log.follow(
-            {
-                load.name: tables.tables[load.name].key_position if load.name in tables.tables else None
-                for load in self._loads
-            }
-        )
+        self._follow(tables, log)
         if before == stamp and not keys:
             return LoadedContent(version=Step(stamp))
         if before is None or before[:2] != stamp[:2]:
             keys = None
         return (yield from self._changes(stamp, tables, facts, keys, held))
+
+    def _follow(self, tables: PlainTables, log: WriteLog) -> None:
+        there = tables.tables
+        names = [load.name for load in self._loads]
+        log.follow({name: there[name].key_position if name in there else None for name in names})
 
     def _changes(
         self,
@@ -160,7 +160,7 @@ class TabularMode:
                 loaded = LoadedTable({}, frozenset(), is_complete=True) if images is None else None
             else:
                 reading = TableReading(mapped, table, facts, unreadable)
-                if keys is None or image is None or mapped.condition is not None:
+                if keys is None or image is None or not _is_followed(mapped, table):
                     rows = () if mapped.table_id is None else held.get(mapped.table_id, ())
                     changes = yield from reading.all_rows(image, images is None, rows)
                 else:
@@ -182,8 +182,7 @@ class TabularMode:
 
     def _write(self, plan: SavePlan, tables: PlainTables, has_effects: bool, log: WriteLog) -> Script[None]:
         if any(table.schema is None or table.new_columns for table in plan.tables):
-            self._tables_version = None
-            yield from create_missing(plan)
+            yield from self._create(plan, log)
         if not has_effects:
             log.pause()
         try:
@@ -191,6 +190,17 @@ class TabularMode:
                 yield from write_table(table, tables.tables.get(table.table.name), plan.unstorable)
         finally:
             log.resume()
+
+    def _create(self, plan: SavePlan, log: WriteLog) -> Script[None]:
+        yield from create_missing(plan)
+        # What is read now may yet be rolled back, so it is read anew next time.
+        self._tables_version = None
+        self._follow((yield from PlainTables.read(self._keys, ())), log)
+
+
+def _is_followed(mapped: MappedTable, table: PlainTable) -> bool:
+    """Tell whether the keys of written rows say all that there is to load."""
+    return mapped.condition is None and table.key_position is not None
 
 
 def _refuse_dropping(config: TabularConfig) -> None:
