@@ -54,7 +54,8 @@ class SchemaSetting(JsonForms):
         defaults. Entries of the schema that mean nothing are ignored; if none is left, so is the call.
 
         Args:
-            tables_schema: For each table and cell a `CellSchema`.
+            tables_schema: For each table and cell a `CellSchema`. Type checkers want a variable that holds
+                one to be annotated as `TablesSchema`.
             discard: Let a strict store drop what does not comply; others always do.
 
         Raises:

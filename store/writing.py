@@ -102,14 +102,18 @@ class Writing(Replacing):
             table_id = to_id(table_id)
         if type(row_id) is not str:
             row_id = to_id(row_id)
-        if self._unruled and (self._depth > 0 or (self._swift and self._unobserved)):
-            plain = plain_row(row)
-            if plain and row_id not in self._tables.get(table_id, ()):
-                if self._depth > 0:
-                    self._add_row(table_id, row_id, plain)
-                else:
-                    self._insert_row_unobserved(table_id, row_id, plain)
-                return self
+        if self._unruled:
+            is_present = row_id in self._tables.get(table_id, ())
+            if self._depth > 0 or (self._swift and self._unobserved and not is_present):
+                plain = plain_row(row)
+                if plain:
+                    if is_present:
+                        self._write_row(table_id, row_id, plain)
+                    elif self._depth > 0:
+                        self._add_row(table_id, row_id, plain)
+                    else:
+                        self._insert_row_unobserved(table_id, row_id, plain)
+                    return self
         depth = self._depth
         if depth > 0:
             self._depth = depth + 1
