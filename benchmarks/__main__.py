@@ -1,4 +1,4 @@
-"""`python -m benchmarks [store] [peers] [persister] [sync]`: the figures, of some sections or all."""
+"""`python -m benchmarks [section ...]`: the figures, of some sections (`SECTIONS`) or all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.lines.peers import peer_lines
+from benchmarks.lines.queries import query_lines
 from benchmarks.lines.size import size_lines
 from benchmarks.lines.store import store_lines
 from benchmarks.measure import Figure
@@ -21,7 +22,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "peers", "persister", "sync")
+SECTIONS = ("store", "queries", "peers", "persister", "sync")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -32,6 +33,10 @@ def figures_of(section: str) -> Iterator[Figure]:
                 yield line.measure()
         for line in size_lines():
             yield line.measure()
+    elif section == "queries":
+        with node("queries.mjs") as original:
+            for line in query_lines(original):
+                yield line.measure()
     elif section == "peers":
         for line in peer_lines():
             yield line.measure()
