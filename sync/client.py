@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
@@ -24,7 +24,7 @@ from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backoff import Backoff
 from replicell.sync.client_session import ClientSession
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
-from replicell.sync.messages import RefusedChange
+from replicell.sync.messages import ProblemCode, RefusedChange
 from replicell.sync.status import SyncStatus
 from replicell.sync.wire import Wire
 
@@ -41,11 +41,23 @@ _LASTING_SECONDS: Final = 2.0
 _SMALLEST_MESSAGE_SIZE: Final = 1024 * 1024
 """A server's frames hold whole values, which may be nearly as big as what clients may send by default."""
 _MAX_REFUSED: Final = 1000
+_MAX_ANSWER: Final = 200
 _MAX_REIDENTIFICATIONS: Final = 3
-_REFUSING_CODES: Final = frozenset(
-    CLOSE_CODES[reason] for reason in ("malformed", "unauthorized", "read_only", "protocol")
-)
-_REFUSING_STATUSES: Final = frozenset((400, 401, 403, 404))
+_REFUSING_REASONS: Final[tuple[ProblemCode, ...]] = ("malformed", "unauthorized", "read_only", "protocol")
+_REFUSING_CODES: Final = {CLOSE_CODES[reason]: reason for reason in _REFUSING_REASONS}
+_REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
+    400: "protocol",
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "protocol",
+}
+
+
+class _End(NamedTuple):
+    """How a connection ended: what went wrong, and the reason if it was a refusal."""
+
+    detail: str
+    refusal: ProblemCode | None = None
 
 
 class SyncClient:
@@ -126,6 +138,7 @@ class SyncClient:
         self._connection: ClientConnection | None = None
         self._last_problem = ""
         self._fork = ""
+        self._refusal: ProblemCode = "protocol"
         self._reidentifications = 0
 
     @property
@@ -287,23 +300,23 @@ class SyncClient:
             self._set_status(SyncStatus.CONNECTING, self._detail if attempt else "")
             self._fork = self._last_problem = ""
             began = asyncio.get_running_loop().time()
-            refusal, detail = await self._attempt()
+            end = await self._attempt()
             if asyncio.get_running_loop().time() > began + _LASTING_SECONDS:
                 attempt = 0
             if self._fork:
-                refusal = refusal or await self._reidentify(self._fork)
-                if not refusal:
+                end = end if end.refusal else await self._reidentify(self._fork)
+                if not end.refusal:
                     continue
             if not self._running.is_set():
                 self._set_status(SyncStatus.PAUSED, "")
                 continue
-            self._set_status(SyncStatus.REFUSED if refusal else SyncStatus.OFFLINE, refusal or detail)
-            await self._rest(self._backoff.refused if refusal else self._backoff.delay(attempt))
+            self._refusal = end.refusal or self._refusal
+            self._set_status(SyncStatus.REFUSED if end.refusal else SyncStatus.OFFLINE, end.detail)
+            await self._rest(self._backoff.refused if end.refusal else self._backoff.delay(attempt))
             attempt += 1
 
-    async def _attempt(self) -> tuple[str, str]:
-        """Hold one connection for as long as it lasts; return a refusal, if it was one, and what went
-        wrong."""
+    async def _attempt(self) -> _End:
+        """Hold one connection for as long as it lasts."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token is not None else None
         try:
             async with connect(
@@ -318,13 +331,14 @@ class SyncClient:
                 return await self._serve(websocket)
         except InvalidStatus as error:
             status = error.response.status_code
-            body = (error.response.body or b"").decode(errors="replace").strip()
-            text = f"the server answers {status}: {body}"
-            return text if status in _REFUSING_STATUSES else "", text
+            # Whoever answers need not be a server of ours: it may be a whole page.
+            words = (error.response.body or b"").decode(errors="replace").split()
+            text = f"the server answers {status}: {' '.join(words)[:_MAX_ANSWER]}"
+            return _End(text, _REFUSING_STATUSES.get(status))
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            return "", f"cannot connect: {in_plain_words(error)}"
+            return _End(f"cannot connect: {in_plain_words(error)}")
 
-    async def _serve(self, websocket: ClientConnection) -> tuple[str, str]:
+    async def _serve(self, websocket: ClientConnection) -> _End:
         wire = Wire(websocket, self._db, self)
         session = ClientSession(
             emit=wire.emit, catalog=self._catalog, schema_policy=self._schema_policy, options=self._options
@@ -341,8 +355,7 @@ class SyncClient:
         if session.got_through:
             self._reidentifications = 0
         reason = websocket.close_reason or self._last_problem or "the connection was lost"
-        refusal = reason if websocket.close_code in _REFUSING_CODES else ""
-        return refusal, reason
+        return _End(reason, _REFUSING_CODES.get(websocket.close_code or 0))
 
     async def _tick(self, session: ClientSession) -> None:
         loop = asyncio.get_running_loop()
@@ -350,23 +363,23 @@ class SyncClient:
             await asyncio.sleep(_TICK_SECONDS)
             session.tick(loop.time())
 
-    async def _reidentify(self, reason: str) -> str:
-        """Give the database a new site id; return why that cannot be, or nothing."""
+    async def _reidentify(self, reason: str) -> _End:
+        """Give the database a new site id; a refusal says why that cannot be."""
         self._reidentifications += 1
         if self._reidentifications > _MAX_REIDENTIFICATIONS:
             self._reidentifications = 0
-            return f"a new site id did not help: {reason}"
+            return _End(f"a new site id did not help: {reason}", "forked")
         old = self._db.site_id
         try:
             await self._db.reidentify()
         except PersisterError as error:
-            return f"the database needs a new site id ({reason}), but: {error}"
+            return _End(f"the database needs a new site id ({reason}), but: {error}", "forked")
         self._catalog = Catalog()
         _log.warning(
             "%s: %s; its site id %s is now %s", self._db.path, reason, old.hex(), self._db.site_id.hex()
         )
         self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
-        return ""
+        return _End(reason)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not when told to go on."""
@@ -394,7 +407,7 @@ class SyncClient:
         if self._task is None:
             raise SyncClosedError(f"the client of {self._shown_url} was closed")
         if self._status is SyncStatus.REFUSED:
-            raise RefusedError(f"{self._shown_url} refuses this client: {self._detail}", "refused")
+            raise RefusedError(f"{self._shown_url} refuses this client: {self._detail}", self._refusal)
         waiter = self._add_waiter()
         try:
             await waiter

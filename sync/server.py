@@ -213,7 +213,9 @@ class SyncServer:
                 HTTPStatus.BAD_REQUEST, "the Authorization header was sent more than once\n"
             )
         if token is not None and self._tokens.access(token) is None:
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "the token is not valid here\n")
+            return connection.respond(
+                HTTPStatus.UNAUTHORIZED, "the token is not valid here: ask for one where the server is run\n"
+            )
         return None
 
     async def _handle(self, websocket: ServerConnection) -> None:
@@ -259,7 +261,9 @@ class SyncServer:
             await websocket.send(
                 encode(Problem("unauthorized", text), "json" if isinstance(first, str) else "msgpack")
             )
-            await websocket.close(CLOSE_CODES["unauthorized"], "a valid token is needed")
+            await websocket.close(
+                CLOSE_CODES["unauthorized"], "this room needs a valid token: give one with token= or --token"
+            )
         return access, first
 
     async def _tick(self) -> None:

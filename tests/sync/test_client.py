@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backoff import Backoff
@@ -278,8 +280,9 @@ async def test_a_wrong_token_is_a_refusal_that_is_not_tried_again_at_once(
     sync = await open_client(db, f"{server.url}/room", token="wrong")
     await reached(sync, SyncStatus.REFUSED)
     assert "401" in sync.status_detail
-    with pytest.raises(RefusedError, match="not valid"):
+    with pytest.raises(RefusedError, match="not valid") as caught:
         await sync.wait_until_synced()
+    assert caught.value.code == "unauthorized"
 
     right = await open_client(await open_database("b"), f"{server.url}/room", token="right")
     await right.wait_until_synced(PATIENCE)
@@ -293,8 +296,11 @@ async def test_without_a_token_the_first_message_is_the_last(
 
     await reached(sync, SyncStatus.REFUSED)
 
-    assert "token" in sync.status_detail
+    assert "give one with token=" in sync.status_detail
     assert server.rooms == []
+    with pytest.raises(RefusedError) as caught:
+        await sync.wait_until_synced()
+    assert caught.value.code == "unauthorized"
 
 
 async def test_a_token_in_the_address_will_do(
@@ -407,3 +413,24 @@ async def test_a_refusal_is_a_warning_in_the_log_without_the_token(
     warnings = [record.getMessage() for record in caplog.records if record.name == "replicell.sync.client"]
     assert [f"{server.url}/room is refused: the server answers 401" in text for text in warnings] == [True]
     assert "wrong" not in repr(sync)
+
+
+async def test_the_page_of_a_server_that_is_not_ours_is_told_in_one_short_line(
+    open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    def answer(connection: ServerConnection, request: Request) -> Response:
+        return connection.respond(HTTPStatus.NOT_FOUND, "<html>\n<h1>nothing\there</h1>\n" * 1000)
+
+    async def never(connection: ServerConnection) -> None:
+        raise AssertionError
+
+    async with serve(never, "127.0.0.1", 0, process_request=answer) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        sync = await open_client(await open_database("a"), f"ws://127.0.0.1:{port}/room")
+        await reached(sync, SyncStatus.REFUSED)
+
+        assert sync.status_detail.startswith("the server answers 404: <html> <h1>nothing here</h1> <html>")
+        assert len(sync.status_detail) < 250
+        with pytest.raises(RefusedError) as caught:
+            await sync.wait_until_synced()
+        assert caught.value.code == "protocol"
