@@ -16,8 +16,8 @@ from replicell.store.missing import MISSING, MissingType
 
 __all__ = ["Extract", "GetCell", "RowExtractor", "compile_extractor", "decoded", "get_cell_of"]
 
-GetCell: TypeAlias = Callable[[IdLike], Cell | MissingType]
-"""Returns a cell of the row at hand, decoded, or MISSING."""
+GetCell: TypeAlias = Callable[[IdLike], Any]
+"""Returns a cell of the row at hand, decoded, or MISSING; which type it has is the caller's to know."""
 
 RowExtractor: TypeAlias = IdLike | Callable[[GetCell, Id], Any]
 """A cell id, or a function of a `GetCell` and the row id."""
