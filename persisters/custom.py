@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias
 
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.errors import PersisterError
@@ -21,7 +21,6 @@ from replicell.store.store import Store
 
 __all__ = ["CustomPersister", "PersisterListener", "create_custom_persister"]
 
-_T = TypeVar("_T")
 _EVERYTHING = Scope(None, None, None, None, None)
 
 Content: TypeAlias = tuple[Any, Any] | list[Any]
@@ -182,7 +181,7 @@ def create_custom_persister(
     )
 
 
-async def _awaited(result: Awaitable[_T] | _T) -> _T:
+async def _awaited(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
