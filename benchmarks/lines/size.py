@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.lines.peers import NestedDict
 from benchmarks.lines.store import memory
 from benchmarks.lines.todos import row_of
-from benchmarks.measure import Line, cost
+from benchmarks.measure import Line, Target, cost
 from replicell.store import Store
 
 __all__ = ["size_lines"]
@@ -21,6 +21,13 @@ SMALL = 1_000
 LARGE = 1_000_000
 WRITES = 20_000
 MEASURED_ROWS = 100_000
+CHOICES = {
+    100: "the same 100 rows again and again",
+    1_000: "1,000 rows in turn",
+    WRITES: "rows from all over the table",
+}
+"""How many rows are written to; only the first hundred stay in the processor's caches."""
+
 SetCell = Callable[[str, str, str, Any], object]
 
 
@@ -68,52 +75,31 @@ def memory_by_hand() -> float:
     return after - before
 
 
+def lines_of(
+    name: str, small: Store | NestedDict, large: Store | NestedDict, peer: str, target: Target | None
+) -> Iterator[Line]:
+    for rows_written, described in CHOICES.items():
+        yield Line(
+            SECTION,
+            f"{name}, {described}",
+            WRITES,
+            updates(large.set_cell, spread(rows_written, LARGE)),
+            peer,
+            updates(small.set_cell, spread(rows_written, SMALL)),
+            target,
+            ratio="cost",
+        )
+
+
 def size_lines() -> Iterator[Line]:
-    """Lines that tell what the size of a store costs, apart from what it costs the processor's caches."""
-    small, large = filled(SMALL), filled(LARGE)
-    yield Line(
-        SECTION,
-        "set_cell, update, the same 1,000 rows again and again",
-        WRITES,
-        updates(large.set_cell, spread(SMALL, LARGE)),
-        "a store of 1,000",
-        updates(small.set_cell, spread(SMALL, SMALL)),
-        cost(1.5),
-        ratio="cost",
-    )
-    yield Line(
-        SECTION,
-        "set_cell, update, rows from all over the table",
-        WRITES,
-        updates(large.set_cell, spread(WRITES, LARGE)),
-        "a store of 1,000",
-        updates(small.set_cell, spread(WRITES, SMALL)),
-        cost(1.5),
-        ratio="cost",
-    )
-    del large, small
-    large_by_hand, small_by_hand = filled_by_hand(LARGE), filled_by_hand(SMALL)
-    yield Line(
-        SECTION,
-        "by hand, nested dicts, the same 1,000 rows: what the processor's caches cost",
-        WRITES,
-        updates(large_by_hand.set_cell, spread(SMALL, LARGE)),
-        "nested dicts of 1,000",
-        updates(small_by_hand.set_cell, spread(SMALL, SMALL)),
-        None,
-        ratio="cost",
-    )
-    yield Line(
-        SECTION,
-        "by hand, nested dicts, rows from all over the table",
-        WRITES,
-        updates(large_by_hand.set_cell, spread(WRITES, LARGE)),
-        "nested dicts of 1,000",
-        updates(small_by_hand.set_cell, spread(WRITES, SMALL)),
-        None,
-        ratio="cost",
-    )
-    del large_by_hand, small_by_hand
+    """Lines that tell what the size of a store costs, each beside what the processor's caches make of it.
+
+    Every memory access of a write to a row that is not in the caches waits for the memory, by hand as well.
+    """
+    yield from lines_of("set_cell, update", filled(SMALL), filled(LARGE), "a store of 1,000", cost(1.5))
+    small, large = filled_by_hand(SMALL), filled_by_hand(LARGE)
+    yield from lines_of("by hand, nested dicts", small, large, "nested dicts of 1,000", None)
+    del small, large
     yield Line(
         SECTION,
         "memory of a row of 4 cells",
