@@ -230,7 +230,7 @@ def _create_ordinary_table(connection: apsw.Connection, schema: TableSchema) -> 
     if taken is not None:
         raise SchemaError(
             f"There is a table, view or index {taken!r} already that is not a replicated table: rename it, "
-            f"or make a table with a suitable key one with SELECT crsql_as_crr('{taken}')."
+            f"or make a table with a suitable key one with CrSqliteDatabase.adopt_table({taken!r})."
         )
     key = ", ".join(f"{quote(name)} TEXT NOT NULL" for name in schema.key)
     columns = "".join(f", {quote(name)}" for name in schema.columns)

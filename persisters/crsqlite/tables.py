@@ -269,5 +269,5 @@ def _refuse_unreplicated(connection: apsw.Connection, name: str, existing: Mappi
         raise SchemaError(f"Table {name!r} is spelled {spelling!r} in the database; use its spelling.")
     raise SchemaError(
         f"{spelling!r} is an ordinary {kind}, which cr-sqlite does not replicate: name another table, or "
-        f"make it a replicated one with SELECT crsql_as_crr('{spelling}')."
+        f"make it a replicated one with CrSqliteDatabase.adopt_table({spelling!r})."
     )

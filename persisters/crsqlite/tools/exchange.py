@@ -22,12 +22,14 @@ from replicell.persisters.crsqlite.schema import TableSchema, create_table, read
 from replicell.persisters.crsqlite.tools.files import UserTable, is_replica, reading, user_tables
 from replicell.persisters.crsqlite.tools.text_forms import (
     field_of,
+    field_of_key,
     json_of,
+    key_of_field,
     value_of_field,
     value_of_json,
 )
 from replicell.persisters.errors import ContentFormatError, SchemaError
-from replicell.store.cells import RICH_PREFIX, parse_json
+from replicell.store.cells import parse_json
 
 __all__ = ["TableRows", "dump_csv", "dump_json", "load_rows", "read_csv", "read_json"]
 
@@ -110,8 +112,10 @@ def dump_csv(path: str | os.PathLike[str], table: str | None, out: TextIO) -> in
             raise SchemaError(f"CSV holds one table: name it. {os.fspath(path)} has: {names}.")
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow((*chosen[0].key, *chosen[0].columns))
+        width = len(chosen[0].key)
         for row in _rows(connection, chosen[0]):
-            writer.writerow([field_of(value) for value in row])
+            keys, cells = row[:width], row[width:]
+            writer.writerow([*map(field_of_key, keys), *map(field_of, cells)])
             count += 1
     return count
 
@@ -162,7 +166,7 @@ def read_csv(source: TextIO, name: str, table: str, key: Sequence[str]) -> Table
                 )
             try:
                 values = [
-                    _key_of_field(field) if column in chosen else value_of_field(field)
+                    (key_of_field(field) or None) if column in chosen else value_of_field(field)
                     for column, field in zip(columns, fields, strict=True)
                 ]
             except ValueError as error:
@@ -238,12 +242,6 @@ def _rows(connection: apsw.Connection, table: UserTable) -> Iterator[tuple[Any, 
             f"Table {table.name!r} holds text that is not UTF-8 ({error}): find it with "
             "WHERE typeof(column) = 'text' and store it as a blob."
         ) from error
-
-
-def _key_of_field(field: str) -> Any:
-    """Keys are no cells: what looks like a boolean or an object there is text."""
-    value = value_of_field(field)
-    return field if isinstance(value, str) and value.startswith(RICH_PREFIX) else value
 
 
 def _table_of_json(table: str, thing: Any, name: str) -> TableRows:

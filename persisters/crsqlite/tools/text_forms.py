@@ -13,7 +13,7 @@ from replicell.store.cells import decode_cell as plain_cell
 from replicell.store.cells import encode_cell as stored_cell
 from replicell.store.missing import MISSING
 
-__all__ = ["field_of", "json_of", "value_of_field", "value_of_json"]
+__all__ = ["field_of", "field_of_key", "json_of", "key_of_field", "value_of_field", "value_of_json"]
 
 _BLOB = RICH_PREFIX + "blob"
 _NUMBER = RICH_PREFIX + "number"
@@ -97,6 +97,27 @@ def value_of_field(field: str) -> Any:
     except ValueError:
         thing = field
     return value_of_json(thing)
+
+
+def field_of_key(value: object) -> str:
+    """Return a key as a field of CSV: text as it is, whatever it looks like, for keys are text.
+
+    >>> field_of_key("12"), field_of_key("true"), field_of_key("")
+    ('12', 'true', '""')
+    """
+    if isinstance(value, str) and value and value == value.strip() and value[0] != '"':
+        return value
+    return field_of(value)
+
+
+def key_of_field(field: str) -> str:
+    """Return the key that a field of CSV stands for.
+
+    >>> key_of_field("12"), key_of_field('"12"'), key_of_field("true")
+    ('12', '12', 'true')
+    """
+    value = value_of_field(field) if field[:1] == '"' else field
+    return value if isinstance(value, str) else field
 
 
 def _is_json(text: str) -> bool:

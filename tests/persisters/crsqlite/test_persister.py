@@ -476,7 +476,7 @@ async def test_auto_persisting_stops_as_a_whole_if_one_half_cannot_start(db: CrS
     await db.execute("CREATE TABLE todo (a)")
     persister = create(create_store(), db)
     for save_first in (False, True):
-        with pytest.raises(Exception, match="crsql_as_crr"):
+        with pytest.raises(Exception, match="adopt_table"):
             await persister.start_auto_persisting(start_save_first=save_first)
         assert (persister.is_auto_loading(), persister.is_auto_saving()) == (False, False)
 
