@@ -19,7 +19,7 @@ from replicell.store.relationship import TakeRowId, compile_row_id
 if TYPE_CHECKING:
     from replicell.store.store import Store
 
-__all__ = ["Links", "create_links"]
+__all__ = ["Link", "LinkSide", "Links", "create_links"]
 
 Ends = tuple["Id | MissingType", "Id | MissingType"]
 """The left and the right row that a row of the link table links."""
@@ -27,7 +27,7 @@ Ends = tuple["Id | MissingType", "Id | MissingType"]
 _NEITHER: Ends = (MISSING, MISSING)
 
 
-class Side:
+class LinkSide:
     """The rows on one side, with the rows each is linked to and the link rows that say so."""
 
     __slots__ = ("_rows",)
@@ -75,8 +75,8 @@ class Link(Definition):
         self._take_left: TakeRowId = lambda row_id, row: MISSING
         self._take_right: TakeRowId = self._take_left
         self._ends: dict[Id, Ends] = {}
-        self.left = Side()
-        self.right = Side()
+        self.left = LinkSide()
+        self.right = LinkSide()
 
     def define(
         self,
@@ -99,7 +99,7 @@ class Link(Definition):
 
     def forget(self) -> None:
         """Begin with nothing."""
-        self._ends, self.left, self.right = {}, Side(), Side()
+        self._ends, self.left, self.right = {}, LinkSide(), LinkSide()
 
     def known_rows(self) -> Iterable[Id]:
         """The link rows that name a row on either side."""
@@ -128,7 +128,7 @@ class Link(Definition):
         ]
 
 
-def _move(side: Side, link_row_id: Id, old: Ends, new: Ends, changed: dict[Id, None]) -> None:
+def _move(side: LinkSide, link_row_id: Id, old: Ends, new: Ends, changed: dict[Id, None]) -> None:
     """Give a link row other ends, seen from one side, and note the rows that are linked to others now."""
     if old[0] is not MISSING and side.unlink(old[0], link_row_id, old[1]):
         changed[old[0]] = None

@@ -32,8 +32,10 @@ __all__ = [
     "AggregateFunction",
     "AggregateRemove",
     "AggregateReplace",
+    "Metric",
     "Metrics",
     "NamedAggregate",
+    "Recipe",
     "create_metrics",
 ]
 
