@@ -114,18 +114,18 @@ class Expansion:
         """Give the result rows that a changed row of a source concerns."""
         row = source.rows.get(row_id)
         for slot, level in zip(self._plan.slots, self._levels, strict=True):
-            if level.by is not None and slot.source == source:
+            if level.by is not None and slot.source is source:
                 old, new = level.index(row_id, row)
                 if old != new:
                     self._rematch(slot.index, row_id, old, new, put, failed)
-        if source == self._plan.root:
+        if source is self._plan.root:
             if row is None:
                 for node in list(self._levels[0].nodes.get(row_id, ())):
                     self._prune(node, put)
             elif row_id not in self._levels[0].nodes:
                 self._plant(row_id, put, failed)
         for slot in self._plan.slots:
-            if slot.source == source and slot.needs_any(cell_ids):
+            if slot.source is source and slot.needs_any(cell_ids):
                 for node in list(self._levels[slot.index].nodes.get(row_id, ())):
                     if self._is_alive(node):
                         self._refresh(node, put, failed)

@@ -71,7 +71,7 @@ class Links:
         users = self._users.get(source)
         if users is not None and row_id in users:
             self._follow_joined(source, row_id, cell_ids, users, put, failed)
-        if source == self._plan.root:
+        if source is self._plan.root:
             self._follow_root(row_id, cell_ids, put, failed)
 
     def _follow_joined(

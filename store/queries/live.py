@@ -82,7 +82,7 @@ class LiveQuery:
         """Whether everything must be worked out anew."""
         self.order_changed = False
         """Whether rows of the result have changed places since it was published."""
-        self.sources = list(dict.fromkeys(slot.source for slot in plan.slots))
+        self.sources = plan.sources
         """The tables and results it reads, each once."""
         self.upstreams = [source.table_id for source in self.sources if source.store is not store]
         """The queries whose results it reads."""
@@ -153,8 +153,8 @@ class LiveQuery:
 
     def _listen(self, store: Store, source: Source) -> None:
         def row_changed(_: Store, table_id: Id, row_id: Id, __: Any) -> None:
-            cell_ids = store._record.cells.get(table_id, {}).get(row_id, ())
-            self.follow(source, row_id, cell_ids)
+            rows = store._record.cells.get(table_id)
+            self.follow(source, row_id, () if rows is None else rows.get(row_id, ()))
 
         self._listeners.append((store, store.add_row_listener(source.table_id, None, row_changed)))
 
@@ -210,6 +210,9 @@ class LiveQuery:
         if not self.result.is_rich:
             self._look_for_rich()
 
+    def _put_copy(self, row_id: Id, row: EncodedRow | None) -> None:
+        self.result.put(row_id, None if row is None else row.copy())
+
     def _keep(self, row_id: Id, row: EncodedRow | None) -> None:
         """Take a selected row that is still to be grouped or ordered."""
         old = self._selected.get(row_id)
@@ -225,13 +228,20 @@ class LiveQuery:
 
     # --- publishing ---------------------------------------------------------------------------------------
 
+    def replace(self, rows: EncodedTable) -> None:
+        """Make the result what was computed."""
+        if self._ordering is not None:
+            # The ordering goes on using its rows, and the result changes its own in place.
+            rows = {row_id: row.copy() for row_id, row in rows.items()}
+        self.result.replace(rows)
+
     def refresh(self) -> None:
         """Bring the result up to date with everything that was taken in."""
         if self.is_stale:
             before = self.row_ids_in_order
             self.is_stale = False
             self._prepare()
-            self.result.replace(self.compute(self._failed))
+            self.replace(self.compute(self._failed))
             self.order_changed = self.row_ids_in_order != before
         elif self._changed:
             self._refresh_changed()
@@ -249,7 +259,7 @@ class LiveQuery:
                 put(row_id, new)
         if self._ordering is not None:
             moved = self._ordering.follow(
-                touched, self.result.rows, self.result.put, notes_moves=self.result.hears_row_ids
+                touched, self.result.rows, self._put_copy, notes_moves=self.result.hears_row_ids
             )
             self.order_changed = self.order_changed or moved
 

@@ -7,7 +7,7 @@ slot 0, joined ones in those that follow, and in the last one the empty row, for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.errors import DefinitionError
@@ -26,11 +26,17 @@ NO_ROWS: EncodedTable = {}
 NO_CELLS: EncodedRow = {}
 
 
-class Source(NamedTuple):
-    """A table that is read: one of the store, or of the store that holds a query's result."""
+class Source:
+    """A table that is read: one of the store, or of the store that holds a query's result.
 
-    store: Store
-    table_id: Id
+    A plan has one object for each, so sources are equal if they are the same.
+    """
+
+    __slots__ = ("store", "table_id")
+
+    def __init__(self, store: Store, table_id: Id) -> None:
+        self.store = store
+        self.table_id = table_id
 
     @property
     def rows(self) -> EncodedTable:
@@ -77,7 +83,7 @@ class Plan:
         strict: Whether an alias that no join has is an error.
     """
 
-    __slots__ = ("_aliases", "_root_id", "_strict", "nowhere", "root", "slots")
+    __slots__ = ("_aliases", "_root_id", "_strict", "nowhere", "root", "slots", "sources")
 
     def __init__(
         self,
@@ -91,11 +97,13 @@ class Plan:
         self._strict = strict
         joins = {join.id: join for join in clauses.joins}
         self.slots = [Slot(0, None, root, None, -1)]
+        self.sources = [root]
+        """All sources, each once."""
         self._aliases: dict[Id, int] = {}
         for slot in self.slots:  # which grows: links are followed from slot to slot
             for alias, join in joins.items():
                 if join.from_alias == slot.alias and alias not in self._aliases:
-                    source = source_of(join.table_id, join.is_query)
+                    source = self._unique(source_of(join.table_id, join.is_query))
                     child = Slot(len(self.slots), alias, source, join, slot.index)
                     self._aliases[alias] = child.index
                     self.slots.append(child)
@@ -141,6 +149,13 @@ class Plan:
     def empty_rows(self) -> list[EncodedRow]:
         """Return a list of rows, to be filled slot by slot."""
         return [NO_CELLS] * (self.nowhere + 1)
+
+    def _unique(self, source: Source) -> Source:
+        for known in self.sources:
+            if known.store is source.store and known.table_id == source.table_id:
+                return known
+        self.sources.append(source)
+        return source
 
     def _check(self, alias: Id) -> None:
         if alias not in self._aliases:

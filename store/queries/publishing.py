@@ -86,8 +86,9 @@ class Publishing:
             if live.result.is_busy:
                 live.is_stale = True
             else:
-                live.result.replace(rows)
-                live.order_changed = live.is_ordered or (old is not None and old.is_ordered)
+                live.replace(rows)
+                orders = live.is_ordered or (old is not None and old.is_ordered)
+                live.order_changed = orders and live.result.is_open
 
         return commit
 
@@ -190,8 +191,14 @@ class Publishing:
             self._unsettled.clear()
         if self.live[query_id].is_idle and query_id not in self._dependents:
             return
-        with self.telling():
+        # As `telling` does it; here it is done after every transaction.
+        self._depth += 1
+        try:
             self.publish(query_id)
+        finally:
+            self._depth -= 1
+        if self._errors and not self._depth:
+            self._raise_all([])
 
     def catch_up(self, touched: Mapping[Id, Iterable[Id]], committed: bool) -> None:
         """Take in what a transaction touched of which queries may not have heard.

@@ -8,8 +8,7 @@ from threading import get_ident
 from replicell.store.cells import EncodedCell, is_same_cell
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id
-from replicell.store.missing import MISSING, MissingType
-from replicell.store.queries.equality import is_same_row
+from replicell.store.missing import MissingType
 from replicell.store.queries.plan import NO_ROWS
 from replicell.store.store import Store
 
@@ -65,7 +64,7 @@ class ResultTable:
 
         Args:
             row_id: The row.
-            row: Its cells, or None if it is not to be there.
+            row: Its cells, kept as they are, or None if it is not to be there.
             cell_ids: The cells it can have, in the order in which they are written.
         """
         store, query_id = self.store, self.query_id
@@ -76,26 +75,37 @@ class ResultTable:
                 store._remove_row(query_id, row_id)
         elif present is None:
             self.open()
-            store._add_row(query_id, row_id, row.copy())
-        elif not is_same_row(present, row):
+            store._add_row(query_id, row_id, row)
+        elif present.keys() == row.keys():
+            for cell_id, cell in row.items():
+                old = present[cell_id]
+                if cell is not old and not is_same_cell(cell, old):
+                    self.open()
+                    store._put_cell(query_id, row_id, cell_id, cell)
+        else:
             self.open()
             if cell_ids is None:
                 cell_ids = (*row, *[gone for gone in present if gone not in row])
             for cell_id in cell_ids:
                 if cell_id in row:
-                    cell = row[cell_id]
-                    if cell is not present.get(cell_id, MISSING):
-                        store._put_cell(query_id, row_id, cell_id, cell)
+                    store._put_cell(query_id, row_id, cell_id, row[cell_id])
                 elif cell_id in self.rows.get(row_id, ()):
                     store._remove_cell(query_id, row_id, cell_id)
 
     def replace(self, rows: EncodedTable) -> None:
-        """Make the whole result what it is to be now."""
+        """Make the whole result what it is to be now; the rows given are kept."""
+        store, query_id = self.store, self.query_id
+        if store._unobserved and not self.is_open:
+            store._tables.pop(query_id, None)
+            store._cell_counts.pop(query_id, None)
+            if rows:
+                store._insert_table_unobserved(query_id, rows)
+            return
         self.open()
         for row_id in list(self.rows):
-            self.store._remove_row(self.query_id, row_id)
+            store._remove_row(query_id, row_id)
         for row_id, row in rows.items():
-            self.store._add_row(self.query_id, row_id, row.copy())
+            store._add_row(query_id, row_id, row)
 
     def note_rich(self) -> None:
         """Note that the result may hold objects and arrays, which are to be decoded when it is read."""
