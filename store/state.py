@@ -127,6 +127,6 @@ class StoreState:
         if self._owner != get_ident():
             raise WrongThreadError(
                 f"this store belongs to {name_of_thread(self._owner)} but was used from "
-                f"{name_of_thread(get_ident())}. Hand the work over with store.submit(fn), or call store.move_to_current_thread() once, when the "
-                "other thread no longer uses it."
+                f"{name_of_thread(get_ident())}. Hand the work over with store.submit(fn), or call "
+                "store.move_to_current_thread() once, when the other thread no longer uses it."
             )
