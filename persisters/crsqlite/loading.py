@@ -18,6 +18,7 @@ from replicell.persisters.crsqlite.tables import VALUES_ROW, MappedSchemas, Mapp
 from replicell.persisters.crsqlite.versions import changed_rows_sql, latest_version
 from replicell.persisters.errors import UnreadableCellError
 from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.sqlite.statements import as_blobs, text_of_blob
 from replicell.persisters.tracking import Ids
 from replicell.store.cells import RESERVED, EncodedCell
 from replicell.store.ids import Id
@@ -187,7 +188,7 @@ class _Reading:
 
     def _every_row_id(self) -> Iterable[Id]:
         for (key,) in self._connection.execute(_every_row_sql(self._schema)):
-            row_id = _text_of_blob("text", key)
+            row_id = text_of_blob("text", key)
             if isinstance(row_id, str):
                 yield row_id
 
@@ -215,7 +216,7 @@ class _Reading:
             del self._unreadable[count:]
             statement = sql(self._schema, self._columns, self._source, True)
             for blobs in self._connection.execute(statement, bindings):
-                row_id, existing, *cells = map(_text_of_blob, blobs[::2], blobs[1::2])
+                row_id, existing, *cells = map(text_of_blob, blobs[::2], blobs[1::2])
                 self._add(rows, row_id, existing, cells)
         return rows
 
@@ -288,15 +289,6 @@ def _booleans(table: MappedTable, facts: SchemaFacts) -> frozenset[Id]:
     return facts.booleans.get(table.table_id, frozenset())
 
 
-def _text_of_blob(kind: str, value: object) -> object:
-    if kind == "text" and isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
-    return value
-
-
 @lru_cache(maxsize=512)
 def _all_rows_sql(schema: TableSchema, columns: tuple[str, ...], source: str, as_blobs: bool) -> str:
     key = quote(schema.key[0])
@@ -333,10 +325,5 @@ def _changed_rows_sql(schema: TableSchema, columns: tuple[str, ...], source: str
     )
 
 
-def _selection(columns: Iterable[str], as_blobs: bool) -> str:
-    if not as_blobs:
-        return ", ".join(columns)
-    return ", ".join(
-        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-        for name in columns
-    )
+def _selection(columns: Iterable[str], is_text_as_blobs: bool) -> str:
+    return as_blobs(columns) if is_text_as_blobs else ", ".join(columns)

@@ -23,6 +23,7 @@ from replicell.persisters.crsqlite.schema import (
 from replicell.persisters.crsqlite.tables import MappedSchemas, MappedTable, Seen
 from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.sqlite.statements import delete_sql, insert_sql, upsert_sql
 from replicell.persisters.unsaved import RowState, UnsavedChanges
 from replicell.store.ids import Id
 
@@ -226,17 +227,17 @@ def _is_partial(unsaved: UnsavedChanges, table_id: Id, row_id: Id) -> bool:
 def _write_table(connection: apsw.Connection, plan: TablePlan, source: str, whole: SavePlan) -> None:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
-        connection.executemany(_delete_sql(name, key, source), plan.deleted)
+        connection.executemany(delete_sql(name, key, source), plan.deleted)
     for columns, rows in plan.rows.items():
-        connection.executemany(_upsert_sql(name, key, columns), whole.progress.counting(rows))
+        connection.executemany(upsert_sql(name, key, columns), whole.progress.counting(rows))
 
 
 def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str, whole: SavePlan) -> None:
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
-    delete = _delete_sql(name, key, source)
+    delete = delete_sql(name, key, source)
     writes: list[tuple[str, Sequence[Any]]] = [(delete, row) for row in plan.deleted]
     writes += [
-        (_upsert_sql(name, key, columns), tuple(row)) for columns, rows in plan.rows.items() for row in rows
+        (upsert_sql(name, key, columns), tuple(row)) for columns, rows in plan.rows.items() for row in rows
     ]
     for sql, bindings in writes:
         try:
@@ -250,28 +251,8 @@ def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str,
 
 def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: SaveProgress) -> None:
     for columns, rows in plan.rows.items():
-        sql = _insert_sql(plan.table.name, plan.table.key, columns)
+        sql = insert_sql(plan.table.name, plan.table.key, columns)
         connection.executemany(sql, progress.counting(rows))
-
-
-@lru_cache(maxsize=1024)
-def _upsert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
-    assignments = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
-    return f"{_insert_sql(name, key, columns)} ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
-
-
-@lru_cache(maxsize=1024)
-def _insert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
-    targets = ", ".join(map(quote, (key, *columns)))
-    return f"INSERT INTO {quote(name)} ({targets}) VALUES ({', '.join('?' * (len(columns) + 1))})"
-
-
-@lru_cache(maxsize=256)
-def _delete_sql(name: str, key: str, source: str) -> str:
-    sql = f"DELETE FROM {quote(name)} WHERE {quote(key)} = ?1"
-    if source == quote(name):
-        return sql
-    return f"{sql} AND EXISTS (SELECT 1 FROM {source} AS chosen WHERE chosen.{quote(key)} = ?1)"
 
 
 @lru_cache(maxsize=256)

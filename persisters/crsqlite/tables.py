@@ -11,9 +11,10 @@ import apsw
 from replicell.persisters.conditions import columns_used, condition_sql
 from replicell.persisters.config import TableSave, TabularConfig, ValueIds
 from replicell.persisters.crsqlite.affinity import Affinity, affinity_of
-from replicell.persisters.crsqlite.identifiers import check_column_name, check_table_name, folded, quote
+from replicell.persisters.crsqlite.identifiers import check_column_name, check_table_name, folded
 from replicell.persisters.crsqlite.schema import TableSchema, read_schema, schema_version
 from replicell.persisters.errors import ConfigError, IdentifierError, SchemaError
+from replicell.persisters.sqlite.statements import rows_sql
 from replicell.persisters.tracking import Ids, Scope
 from replicell.store.ids import Id
 
@@ -154,23 +155,9 @@ class MappedSchemas:
         return self._schemas.get(name)
 
     def rows_of(self, table: MappedTable) -> str:
-        """Return SQL, to come after FROM, for the rows of a table that exists which meet its condition.
-
-        A column that the condition needs and the table does not have is NULL.
-        """
-        if table.condition is None:
-            return quote(table.name)
-        facts = self.facts[table.name]
-        there = {folded(name) for name in (*self._schemas[table.name].columns, *facts.generated)}
-        missing = [
-            f", NULL AS {quote(name)}"
-            for name in columns_used(table.condition, table.name, table.key)
-            if folded(name) not in there
-        ]
-        rows = quote(table.name)
-        if missing:
-            rows = f"(SELECT *{''.join(missing)} FROM {rows}) AS {rows}"
-        return f"(SELECT * FROM {rows} WHERE ({table.condition}))"
+        """Return SQL, to come after FROM, for the rows of a table that exists which meet its condition."""
+        columns = (*self._schemas[table.name].columns, *self.facts[table.name].generated)
+        return rows_sql(table.name, table.key, table.condition, columns)
 
     def forget(self) -> None:
         """Read the schemas anew next time, because they have changed or what was read was rolled back."""

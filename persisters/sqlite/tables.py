@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from replicell.persisters.conditions import columns_used
 from replicell.persisters.crsqlite.affinity import Affinity, affinity_of
-from replicell.persisters.crsqlite.identifiers import folded, quote
+from replicell.persisters.crsqlite.identifiers import folded
 from replicell.persisters.crsqlite.schema import TableSchema
 from replicell.persisters.crsqlite.tables import ColumnFacts, MappedTable
 from replicell.persisters.errors import SchemaError
 from replicell.persisters.sqlite.scripts import Script, Statement
+from replicell.persisters.sqlite.statements import rows_sql
 
 __all__ = ["PlainTable", "PlainTables", "key_text"]
 
@@ -48,21 +48,9 @@ class PlainTable:
     key_position: int | None
 
     def rows_of(self, mapped: MappedTable) -> str:
-        """Return SQL, to come after FROM, for the rows that meet a condition.
-
-        A column that the condition needs and the table does not have is NULL.
-        """
-        name = quote(self.schema.name)
-        if mapped.condition is None:
-            return name
-        there = {folded(column) for column in (*self.schema.columns, *self.facts.generated)}
-        missing = [
-            f", NULL AS {quote(column)}"
-            for column in columns_used(mapped.condition, mapped.name, mapped.key)
-            if folded(column) not in there
-        ]
-        rows = f"(SELECT *{''.join(missing)} FROM {name}) AS {name}" if missing else name
-        return f"(SELECT * FROM {rows} WHERE ({mapped.condition}))"
+        """Return SQL, to come after FROM, for the rows that meet a condition."""
+        columns = (*self.schema.columns, *self.facts.generated)
+        return rows_sql(mapped.name, mapped.key, mapped.condition, columns)
 
 
 @dataclass(frozen=True, slots=True)

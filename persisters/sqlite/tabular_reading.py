@@ -13,6 +13,7 @@ from replicell.persisters.errors import UnreadableCellError
 from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.sqlite.image import SqlRow, TableImage, TableStep
 from replicell.persisters.sqlite.scripts import Rows, Script, Statement
+from replicell.persisters.sqlite.statements import as_blobs, text_of_blob
 from replicell.persisters.sqlite.tables import PlainTable, key_text
 from replicell.store.cells import RESERVED, EncodedCell
 from replicell.store.ids import Id
@@ -114,10 +115,10 @@ class TableReading:
         except Exception as error:
             # Some text may not be UTF-8. To find out which, text is read as blobs.
             try:
-                blobs = yield Statement(f"SELECT {_as_blobs(names)} {source}", bindings)
+                blobs = yield Statement(f"SELECT {as_blobs(map(quote, names))} {source}", bindings)
             except Exception:
                 raise error from None
-            return [tuple(map(_text_of_blob, row[::2], row[1::2])) for row in blobs]
+            return [tuple(map(text_of_blob, row[::2], row[1::2])) for row in blobs]
 
     def _by_id(self, rows: Iterable[SqlRow]) -> dict[Id, SqlRow]:
         by_id: dict[Id, SqlRow] = {}
@@ -168,19 +169,3 @@ def existing_keys(mapped: MappedTable, table: PlainTable, row_ids: Sequence[Id])
         keys = (key_text(row[0], table.has_integer_key) for row in rows)
         existing.update(row_id for row_id in keys if row_id is not None)
     return existing
-
-
-def _as_blobs(names: Sequence[str]) -> str:
-    return ", ".join(
-        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-        for name in map(quote, names)
-    )
-
-
-def _text_of_blob(kind: str, value: object) -> object:
-    if kind == "text" and isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
-    return value

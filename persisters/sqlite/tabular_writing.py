@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from replicell.persisters.crsqlite.identifiers import check_table_name, quote
 from replicell.persisters.crsqlite.planning import SavePlan, TablePlan
-from replicell.persisters.crsqlite.tables import MappedTable
 from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.sqlite.scripts import Script, Statement, is_refusal
+from replicell.persisters.sqlite.statements import delete_sql, upsert_sql
 from replicell.persisters.sqlite.tables import PlainTable, PlainTables
 
 __all__ = ["create_missing", "refuse_unfit_keys", "write_table"]
@@ -63,35 +62,34 @@ def write_table(
         there: The table as it was before, None if it is new.
         unstorable: Where to put what is refused.
     """
-    delete_sql = _delete_sql(plan.table, there)
+    source = quote(plan.table.name) if there is None else there.rows_of(plan.table)
+    deletion = delete_sql(plan.table.name, plan.table.key, source)
     yield _SAVEPOINT
     try:
-        yield from _write_at_once(plan, delete_sql)
+        yield from _write_at_once(plan, deletion)
     except Exception as error:
         yield _ROLLBACK
         if not is_refusal(error):
             yield _RELEASE
             raise
-        yield from _write_one_by_one(plan, delete_sql, unstorable)
+        yield from _write_one_by_one(plan, deletion, unstorable)
     yield _RELEASE
 
 
-def _write_at_once(plan: TablePlan, delete_sql: str) -> Script[None]:
+def _write_at_once(plan: TablePlan, deletion: str) -> Script[None]:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
-        yield Statement(delete_sql, many=plan.deleted)
+        yield Statement(deletion, many=plan.deleted)
     for columns, rows in plan.rows.items():
         if rows:
-            yield Statement(_upsert_sql(name, key, columns), many=rows)
+            yield Statement(upsert_sql(name, key, columns), many=rows)
 
 
-def _write_one_by_one(
-    plan: TablePlan, delete_sql: str, unstorable: list[UnstorableCellError]
-) -> Script[None]:
+def _write_one_by_one(plan: TablePlan, deletion: str, unstorable: list[UnstorableCellError]) -> Script[None]:
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
-    writes: list[tuple[str, Sequence[Any]]] = [(delete_sql, row) for row in plan.deleted]
+    writes: list[tuple[str, Sequence[Any]]] = [(deletion, row) for row in plan.deleted]
     refused = set()
-    writes += [(_upsert_sql(name, key, columns), row) for columns, rows in plan.rows.items() for row in rows]
+    writes += [(upsert_sql(name, key, columns), row) for columns, rows in plan.rows.items() for row in rows]
     for sql, bindings in writes:
         try:
             yield Statement(sql, bindings)
@@ -108,25 +106,6 @@ def _write_one_by_one(
     plan.rows = {
         columns: [row for row in rows if row[0] not in refused] for columns, rows in plan.rows.items()
     }
-
-
-@lru_cache(maxsize=1024)
-def _upsert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
-    targets = ", ".join(map(quote, (key, *columns)))
-    marks = ", ".join("?" * (len(columns) + 1))
-    assignments = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
-    return (
-        f"INSERT INTO {quote(name)} ({targets}) VALUES ({marks}) "
-        f"ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
-    )
-
-
-def _delete_sql(mapped: MappedTable, there: PlainTable | None) -> str:
-    name, key = quote(mapped.name), quote(mapped.key)
-    if mapped.condition is None or there is None:
-        return f"DELETE FROM {name} WHERE {key} = ?"
-    rows = there.rows_of(mapped)
-    return f"DELETE FROM {name} WHERE {key} = ?1 AND EXISTS (SELECT 1 FROM {rows} WHERE {key} = ?1)"
 
 
 def _is_integer_text(text: str) -> bool:
