@@ -83,7 +83,7 @@ class QueryBuilder:
     def select_all(self) -> Self: ...
     @overload
     def select_all(
-        self, joined_table_id: IdLike, prefix_or_mapper: str | Mapper | None = None, /
+        self, joined_table_id: IdLike | None, prefix_or_mapper: str | Mapper | None = None, /
     ) -> Self: ...
     @overload
     def select_all(
@@ -97,11 +97,12 @@ class QueryBuilder:
         """Put all cells of a row into the result. Mirrors TinyBase's ``selectAll``.
 
         Args:
-            arguments: Nothing for the root, or a joined table, or True and a joined query; then what is put
-                before each cell id, or a function that makes another id of it.
+            arguments: Nothing or None for the root, or a joined table, or True and a joined query; then what
+                is put before each cell id, or a function that makes another id of it.
         """
         is_query, rest = _flagged(arguments)
-        place = Place(to_id(rest[0]), is_query) if rest and rest[0] is not None else ROOT
+        is_root = not rest or rest[0] is None or rest[0] is MISSING
+        place = ROOT if is_root else Place(to_id(rest[0]), is_query)
         naming: str | Mapper | None = rest[1] if len(rest) > 1 else None
         if callable(naming):
             self._clauses.selections.append(SelectAll(place, naming))
