@@ -57,6 +57,7 @@ def define_over(query_id: str, source: str, *clauses: list[Any]) -> list[Any]:
     return ["define", query_id, {"query": source}, list(clauses)]
 
 
+AGGREGATES = ("count", "sum", "avg", "min", "max", "none")
 SELECT_N = said("select", "n")
 WRITES: list[list[Any]] = [
     ["setCell", "t1", "r1", "n", 4],
@@ -190,10 +191,7 @@ CASES: tuple[QueryCase, ...] = (
                 "q",
                 said("select", "a"),
                 SELECT_N,
-                *[
-                    said("group", "n", kind, as_=kind)
-                    for kind in ("count", "sum", "avg", "min", "max", "none")
-                ],
+                *[said("group", "n", kind, as_=kind) for kind in AGGREGATES],
             ),
             *WRITES,
         ],
@@ -263,7 +261,6 @@ CASES: tuple[QueryCase, ...] = (
             ),
             ["listen", "ResultCell", [None, None, None]],
             *WRITES,
-            ["delQueryDefinition", "big"],
         ],
     ),
     QueryCase(

@@ -9,9 +9,9 @@ TinyBase's method name (of the queries if it speaks of queries or parameters, el
 * ``["listen", kind, ids]`` and ``["unlisten", label]``, labels being counted from 0;
 * ``["stats"]`` and ``["read", method, *arguments]``.
 
-``{"$": "undefined"}`` is MISSING and ``{"$": "param", "value": id}`` a parameter. A trace has ``["call", label,
-kind, *arguments]`` for each call of a listener, ``["!", message]`` for an error, and after each outermost
-operation ``["results", ...]``: each query with its source, its parameters and its rows in order.
+``{"$": "undefined"}`` is MISSING and ``{"$": "param", "value": id}`` a parameter. A trace has ``["call",
+label, kind, *arguments]`` for each call of a listener, ``["!", message]`` for an error, and after each
+outermost operation ``["results", ...]``: each query with its source, its parameters and its rows in order.
 """
 
 from __future__ import annotations
