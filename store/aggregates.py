@@ -41,14 +41,15 @@ _JAVASCRIPT_SPACE = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" 
 class Aggregate(Protocol):
     """Something that is kept over things that come and go."""
 
-    def add(self, thing: Any) -> None:
+    def add(self, thing: Any, /) -> None:
         """Take in one more."""
 
-    def remove(self, thing: Any) -> None:
+    def remove(self, thing: Any, /) -> None:
         """Take out one that was added."""
 
     def result(self) -> Number | MissingType:
         """Return what it comes to, or MISSING if there is nothing or it is not finite."""
+        ...
 
 
 class Sum:

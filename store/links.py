@@ -117,7 +117,7 @@ class Link(Definition):
             old = self._ends.get(link_row_id, _NEITHER)
             if old != new:
                 _move(self.left, link_row_id, old, new, lefts)
-                _move(self.right, link_row_id, old[::-1], new[::-1], rights)
+                _move(self.right, link_row_id, (old[1], old[0]), (new[1], new[0]), rights)
                 if new == _NEITHER:
                     del self._ends[link_row_id]
                 else:

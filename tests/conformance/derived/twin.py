@@ -163,13 +163,13 @@ class Twin:
             arguments = [None if argument is MISSING else argument for argument in arguments]
         if full_name in READS_WITH_DEFAULT:
             return function(*arguments, default=MISSING)
-        result = function(*arguments)
-        if result is None and (own == "destroy" or full_name in READS_THAT_MAY_FIND_NOTHING):
-            return MISSING
         if own == "getCheckpointIds":
             return self.checkpoint_ids()
+        result = function(*arguments)
         if own == "getListenerStats":
             return {camel_case(kind): count for kind, count in result.items()}
+        if result is None and (own == "destroy" or full_name in READS_THAT_MAY_FIND_NOTHING):
+            return MISSING
         return result
 
     def decode(self, arg: Any) -> Any:
