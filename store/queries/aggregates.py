@@ -17,7 +17,16 @@ from replicell.store.missing import MISSING, MissingType
 from replicell.store.queries.clauses import Group
 from replicell.store.queries.equality import key_of
 
-__all__ = ["Aggregator", "aggregator_of"]
+__all__ = [
+    "Aggregator",
+    "Average",
+    "Count",
+    "CountDistinct",
+    "Custom",
+    "Extreme",
+    "Sum",
+    "aggregator_of",
+]
 
 _SCALE = 1074
 """Every float is a whole multiple of 2 to the power of minus so many."""

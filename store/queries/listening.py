@@ -16,6 +16,7 @@ from replicell.store.store import Store
 
 if TYPE_CHECKING:
     from replicell.store.queries.queries import Queries
+    from replicell.store.row_order import RowOrder
 
 __all__ = ["PARAMS", "QueriesListening"]
 
@@ -26,7 +27,7 @@ ResultTableListener: TypeAlias = "Callable[[Queries, Id, GetCellChange], object]
 ResultIdsListener: TypeAlias = "Callable[[Queries, Id, GetIdChanges], object]"
 ResultRowCountListener: TypeAlias = "Callable[[Queries, Id, int], object]"
 ResultSortedRowIdsListener: TypeAlias = (
-    "Callable[[Queries, Id, Id | None, bool, int, int | None, list[Id]], object]"
+    "Callable[[Queries, Id, Id | None, bool, int, int | None, RowOrder], object]"
 )
 ResultRowListener: TypeAlias = "Callable[[Queries, Id, Id, GetCellChange], object]"
 ResultCellIdsListener: TypeAlias = "Callable[[Queries, Id, Id, GetIdChanges], object]"

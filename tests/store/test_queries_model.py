@@ -65,7 +65,7 @@ def queries_over(draw: st.DrawFn, sources: Sequence[str]) -> Query:
 
 def conditions(place: str | None) -> st.SearchStrategy[tuple[str | None, str, Any]]:
     wanted = st.one_of(cells, cells.map(lambda cell: (cell[0], MISSING)))
-    return wanted.map(lambda cell: (place, *cell))
+    return wanted.map(lambda cell: (place, cell[0], cell[1]))
 
 
 @st.composite
