@@ -69,6 +69,7 @@ class CustomSqlitePersister(Persister):
         self._lock = asyncio.Lock() if lock is None else lock
         self._poll_interval = poll_interval
         self._look: Rows = []
+        self._has_loaded = False
         super().__init__(store, ChangeTracker(store, self._mode.scope), **options)
 
     @property
@@ -77,8 +78,10 @@ class CustomSqlitePersister(Persister):
         return self._config
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
-        tables = self._mode.scope.loaded_tables or ()
-        held: HeldRows = {table_id: self._store.get_row_ids(table_id) for table_id in tables}
+        held: HeldRows = {}
+        if not self._has_loaded:
+            tables = self._mode.scope.loaded_tables or ()
+            held = {table_id: self._store.get_row_ids(table_id) for table_id in tables}
         script = self._mode.load(self._tracker.schema(), BlindWriteLog(), held)
         return asyncio.ensure_future(self._in_transaction(script, "BEGIN"))
 
@@ -102,6 +105,7 @@ class CustomSqlitePersister(Persister):
         return Subscription(stop)
 
     def _on_applied(self, content: LoadedContent) -> None:
+        self._has_loaded = True
         self._mode.on_applied(content)
 
     def _release(self) -> None:
