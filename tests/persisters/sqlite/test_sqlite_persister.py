@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,10 @@ async def db(file: Path) -> AsyncIterator[SqliteDatabase]:
 
 async def rows(db: SqliteDatabase, table: str = "todo") -> list[tuple[Any, ...]]:
     return await db.execute(f"SELECT * FROM {table} ORDER BY 1")
+
+
+def has_number(store: Store, number: int) -> bool:
+    return store.get_cell("todo", "1", "n") == number
 
 
 def write_elsewhere(file: Path, sql: str) -> None:
@@ -152,6 +159,20 @@ async def test_another_process_is_noticed_and_only_what_differs_reaches_the_stor
     await until_store(store, lambda: not store.has_row("todo", "8"))
     assert changed == ["7", "8"]
     assert store.get_cell("todo", "7", "n") == "new"
+
+
+async def test_another_connections_commits_are_noticed_within_50_ms(file: Path, db: SqliteDatabase) -> None:
+    store = create_store().set_row("todo", "1", {"n": 0})
+    await create_sqlite_persister(store, db, CONFIG).start_auto_persisting()
+    other = apsw.Connection(str(file))
+    delays = []
+    for number in range(1, 12):
+        began = time.perf_counter()
+        other.execute("UPDATE todo SET n = ?", (number,))
+        await until_store(store, partial(has_number, store, number))
+        delays.append(time.perf_counter() - began)
+    other.close()
+    assert statistics.median(delays) < 0.05
 
 
 async def test_what_a_trigger_makes_of_a_saved_row_reaches_the_store(db: SqliteDatabase) -> None:
