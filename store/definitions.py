@@ -23,7 +23,7 @@ __all__ = ["DefinableModule", "Definition", "Event"]
 Event: TypeAlias = tuple[str, tuple[Id, ...], tuple[Any, ...]]
 """The kind of listeners to call, the ids, and further arguments."""
 
-_NO_ROWS: EncodedTable = {}
+_NO_ROWS: Any = {}
 
 
 class Definition(ABC):
@@ -33,7 +33,17 @@ class Definition(ABC):
     first everything is taken out of them, then the result is changed.
     """
 
-    __slots__ = ("id", "listener_ids", "looks_away", "pending", "stale", "table_id", "tables", "turn")
+    __slots__ = (
+        "cell_ids",
+        "id",
+        "listener_ids",
+        "looks_away",
+        "pending",
+        "stale",
+        "table_id",
+        "tables",
+        "turn",
+    )
 
     def __init__(self, thing_id: Id, table_id: Id, tables: Mapping[Id, EncodedTable]) -> None:
         self.id = thing_id
@@ -42,6 +52,8 @@ class Definition(ABC):
         self.pending: dict[Id, None] = {}
         """Rows that have changed since they were last looked at."""
         self.listener_ids: tuple[Id, ...] = ()
+        self.cell_ids: frozenset[Id] | None = None
+        """The only cells of a row that matter, or None if that cannot be known."""
         self.turn = 0
         """When this was defined, counted from the first definition."""
         self.looks_away = False
@@ -136,11 +148,14 @@ class DefinableModule(Generic[_D]):
         for thing in sorted(self._things.values(), key=lambda thing: thing.turn):
             self._undefine(thing.id)
 
-    def _define(self, thing: _D, configure: Callable[[_D], list[Event]]) -> bool:
+    def _define(
+        self, thing: _D, cell_ids: frozenset[Id] | None, configure: Callable[[_D], list[Event]]
+    ) -> bool:
         """Make a definition, or change the one of this id, and tell whether it is new.
 
         Args:
             thing: What to keep if there is none of this id.
+            cell_ids: The only cells of a row that matter, or None.
             configure: Defines the new or the present one and gives what there is to tell. If it fails, the
                 present one must be as it was.
         """
@@ -163,6 +178,7 @@ class DefinableModule(Generic[_D]):
         if self._things.get(kept.id) is kept:
             if self._store._depth > 0:
                 self._store._defined_within = True
+            kept.cell_ids = cell_ids
             self._turns += 1
             kept.turn = self._turns
             self._listen(kept)
@@ -182,14 +198,26 @@ class DefinableModule(Generic[_D]):
 
     def _listen(self, thing: _D) -> None:
         self._stop_listening(thing)
-        store, pending = self._store, thing.pending
+        store, pending, cell_ids = self._store, thing.pending, thing.cell_ids
+        record = store._record
 
-        def note_row(_store: Any, _table_id: Id, row_id: Id, _change: Any) -> None:
-            pending[row_id] = None
+        def note_row(_store: Any, table_id: Id, row_id: Id, _change: Any) -> None:
+            touched = record.cells.get(table_id, _NO_ROWS).get(row_id)
+            if (
+                cell_ids is None
+                or touched is None
+                or not cell_ids.isdisjoint(touched)
+                or row_id in record.row_ids.get(table_id, ())
+            ):
+                pending[row_id] = None
+
+        def update(*_: Any) -> None:
+            if pending or thing.stale:
+                self._tell(thing.update())
 
         thing.listener_ids = (
             store.add_row_listener(thing.table_id, None, note_row),
-            store.add_table_listener(thing.table_id, lambda *_: self._tell(thing.update())),
+            store.add_table_listener(thing.table_id, update),
         )
 
     def _stop_listening(self, thing: _D) -> None:

@@ -14,7 +14,7 @@ from replicell.store.changes import EncodedRow
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 
-__all__ = ["Extract", "GetCell", "RowExtractor", "compile_extractor", "decoded", "get_cell_of"]
+__all__ = ["Extract", "GetCell", "RowExtractor", "cells_read", "compile_extractor", "decoded", "get_cell_of"]
 
 GetCell: TypeAlias = Callable[[IdLike], Any]
 """Returns a cell of the row at hand, decoded, or MISSING; which type it has is the caller's to know."""
@@ -57,6 +57,21 @@ def compile_extractor(
     raise TypeError(
         f"a row extractor must be a cell id or a function (get_cell, row_id), but {extractor!r} was given"
     )
+
+
+def cells_read(*extractors: RowExtractor | None) -> frozenset[Id] | None:
+    """Return the ids of the only cells that some extractors look at, or None if that cannot be known.
+
+    >>> sorted(cells_read("species", None, "age")), cells_read("species", lambda get_cell, row_id: row_id)
+    (['age', 'species'], None)
+    """
+    cell_ids = set()
+    for extractor in extractors:
+        if isinstance(extractor, (str, int)):
+            cell_ids.add(to_id(extractor))
+        elif extractor is not None:
+            return None
+    return frozenset(cell_ids)
 
 
 def get_cell_of(row: EncodedRow) -> GetCell:

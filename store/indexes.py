@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from replicell.store.content_types import ForEachCell
 from replicell.store.definitions import DefinableModule
-from replicell.store.extractors import RowExtractor, compile_extractor
+from replicell.store.extractors import RowExtractor, cells_read, compile_extractor
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.index import Index, IndexKeys, RowIdSorter, SliceIdSorter, compile_slices
 from replicell.store.modules import module_of
@@ -81,7 +81,8 @@ class Indexes(DefinableModule[Index]):
         take_key = None if get_sort_key is None else compile_extractor(get_sort_key, encoded=True)
         keys = IndexKeys(slice_id_sorter, row_id_sorter)
         index = Index(index_id, table_id, self._store._tables)
-        if self._define(index, lambda index: index.define(table_id, take_slices, take_key, keys)):
+        cell_ids = cells_read(get_slice_id_or_ids, get_sort_key)
+        if self._define(index, cell_ids, lambda index: index.define(table_id, take_slices, take_key, keys)):
             self._listeners.call("has_index", (index_id,), True)
         return self
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.definitions import DefinableModule, Definition, Event
-from replicell.store.extractors import RowExtractor
+from replicell.store.extractors import RowExtractor, cells_read
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.modules import module_of
@@ -196,6 +196,7 @@ class Links(DefinableModule[Link]):
         link = Link(link_id, link_table_id, self._store._tables)
         self._define(
             link,
+            cells_read(get_left_row_id, get_right_row_id),
             lambda kept: kept.define(link_table_id, left_table_id, take_left, right_table_id, take_right),
         )
         for side, table_id, take, extractor in (

@@ -19,7 +19,7 @@ from replicell.store.aggregates import (
 from replicell.store.cells import is_same_cell
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.definitions import DefinableModule, Definition, Event
-from replicell.store.extractors import Extract, RowExtractor, compile_extractor
+from replicell.store.extractors import Extract, RowExtractor, cells_read, compile_extractor
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.modules import module_of
@@ -242,7 +242,7 @@ class Metrics(DefinableModule[Metric]):
         table_id = to_id(table_id)
         recipe = Recipe(aggregate, get_number, aggregate_add, aggregate_remove, aggregate_replace)
         metric = Metric(to_id(metric_id), table_id, self._store._tables, recipe)
-        self._define(metric, lambda metric: metric.define(table_id, recipe))
+        self._define(metric, cells_read(get_number), lambda metric: metric.define(table_id, recipe))
         return self
 
     def del_metric_definition(self, metric_id: IdLike) -> Self:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from replicell.store.content_types import ForEachRow
 from replicell.store.definitions import DefinableModule
-from replicell.store.extractors import RowExtractor
+from replicell.store.extractors import RowExtractor, cells_read
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING
 from replicell.store.modules import module_of
@@ -89,7 +89,11 @@ class Relationships(DefinableModule[Relationship]):
         for first_row_id in self._first_rows_listened_to(relationship_id):
             if relationship_id not in self._things:
                 relationship.expect_listener(first_row_id)
-        self._define(relationship, lambda kept: kept.define(local_table_id, remote_table_id, take))
+        self._define(
+            relationship,
+            cells_read(get_remote_row_id),
+            lambda kept: kept.define(local_table_id, remote_table_id, take),
+        )
         rule = None
         if action is not None:
             rule = ReferentialRule(

@@ -115,8 +115,12 @@ class SortedRowsSpec(NamedTuple):
         """Whether the order is that of the view from its end: ties are reversed as well."""
         return self.descending and self.sorter is None
 
-    def key_function(self) -> KeyOf:
-        """Return the function from a row to what is compared, ascending."""
+    def key_function(self, for_view: bool = False) -> KeyOf:
+        """Return the function from a row to what is compared, ascending.
+
+        Args:
+            for_view: Whether a view must find a row again by it, which needs ties to compare as equal.
+        """
         cell_id, sorter = self.cell_id, self.sorter
         if sorter is None:
             if cell_id is None:
@@ -127,7 +131,7 @@ class SortedRowsSpec(NamedTuple):
         signed: Callable[[Any, Any], Any] = compare
         if self.descending:
             signed = lambda one, other: -compare(one, other)  # noqa: E731  # a function either way
-        wrap = cmp_to_key(signed)
+        wrap = cmp_to_key(_with_ties(signed) if for_view else signed)
         if cell_id is None:
             return lambda row_id, row: wrap(row_id)
         return lambda row_id, row: wrap(_decoded(row.get(cell_id, MISSING)))
@@ -283,7 +287,7 @@ class SortedRows:
                 self.row_came(table_id, row_id)
         view = views.get(_view_key(spec))
         if view is None:
-            view = views[_view_key(spec)] = SortedView(spec.key_function())
+            view = views[_view_key(spec)] = SortedView(spec.key_function(for_view=True))
         view.users += 1
         self.follow_view(table_id, view, touched)
         return view
@@ -348,6 +352,16 @@ def same_order(one: tuple[list[Id], ...], other: tuple[list[Id], ...]) -> bool:
     if sum(map(len, rest)) != sum(map(len, other_rest)):
         return False
     return all(map(eq, chain.from_iterable(rest), chain.from_iterable(other_rest)))
+
+
+def _with_ties(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], int]:
+    """Make a comparison find ties that never finds any, as many written for JavaScript do."""
+
+    def signed(one: Any, other: Any) -> int:
+        before, after = compare(one, other) < 0, compare(other, one) < 0
+        return int(after) - int(before)
+
+    return signed
 
 
 def _view_key(spec: SortedRowsSpec) -> tuple[Id | None, Sorter | None, bool]:

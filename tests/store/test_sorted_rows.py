@@ -240,3 +240,16 @@ def test_a_write_costs_far_less_than_sorting() -> None:
     sorting = min(seconds(lambda at: store.get_sorted_row_ids("t", "c"), 1) for _ in range(3))
     writing = min(seconds(lambda at: store.set_cell("t", f"r{at}", "c", at), 100) for _ in range(3))
     assert writing < sorting / 20
+
+
+def test_a_sorter_that_never_finds_equals_loses_no_row() -> None:
+    store = store_of({f"r{number}": number % 3 for number in range(12)})
+    told: list[list[str]] = []
+    store.add_sorted_row_ids_listener(
+        {"table_id": "t", "cell_id": "c", "sorter": lambda one, other: -1 if one < other else 1},
+        lambda *arguments: told.append(list(arguments[-1])),
+    )
+    rng = random.Random(2)
+    for _ in range(60):
+        store.set_cell("t", f"r{rng.randrange(12)}", "c", rng.randrange(3))
+    assert sorted(told[-1]) == sorted(store.get_row_ids("t"))
