@@ -44,16 +44,17 @@ class Links:
     rows are looked at in the order in which TinyBase does.
     """
 
-    __slots__ = ("_linked", "_plan", "_rows", "_selection", "_users")
+    __slots__ = ("_joined", "_linked", "_plan", "_rows", "_selection", "_users")
 
     def __init__(self, plan: Plan, selection: Selection) -> None:
         self._plan = plan
         self._selection = selection
+        self._joined = plan.slots[1:]
         self._rows = plan.empty_rows()
         self._linked: list[dict[Id, Id]] = [{} for _ in plan.slots]
         """For each slot: the root's row ids, and the rows that are joined to them."""
         self._users: dict[Source, dict[Id, dict[tuple[Id, int], None]]] = {
-            slot.source: {} for slot in plan.slots[1:]
+            slot.source: {} for slot in self._joined
         }
         """The rows of the root, with slots, that use each joined row, in the order in which they began to."""
 
@@ -68,9 +69,10 @@ class Links:
 
     def follow(self, source: Source, row_id: Id, cell_ids: Iterable[Id], put: Put, failed: Failed) -> None:
         """Give the result rows that a changed row of a source concerns."""
-        users = self._users.get(source)
-        if users is not None and row_id in users:
-            self._follow_joined(source, row_id, cell_ids, users, put, failed)
+        if self._users:
+            users = self._users.get(source)
+            if users is not None and row_id in users:
+                self._follow_joined(source, row_id, cell_ids, users, put, failed)
         if source is self._plan.root:
             self._follow_root(row_id, cell_ids, put, failed)
 
@@ -101,7 +103,7 @@ class Links:
         row = root.source.rows.get(root_id)
         if row is None:
             put(root_id, None)
-            for slot in self._plan.slots[1:]:
+            for slot in self._joined:
                 self._relink(slot, root_id, None)
         elif root.needs_any(cell_ids):
             if root.children:
@@ -137,7 +139,7 @@ class Links:
     def _pick(self, root_id: Id, root_row: EncodedRow, put: Put, failed: Failed) -> None:
         rows = self._rows
         rows[0] = root_row
-        for slot in self._plan.slots[1:]:
+        for slot in self._joined:
             joined = self._linked[slot.index].get(root_id)
             rows[slot.index] = NO_CELLS if joined is None else slot.source.rows.get(joined, NO_CELLS)
         try:

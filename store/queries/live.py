@@ -62,6 +62,7 @@ class LiveQuery:
         "_rows",
         "_selected",
         "_selection",
+        "_selects",
         "_store",
         "_writes_at_once",
         "definition",
@@ -89,6 +90,7 @@ class LiveQuery:
         self.has_own_turn = len(self.upstreams) < len(self.sources)
         """Whether it is published at the end of each transaction of the store, not just after its root."""
         self._store = store
+        self._selects = bool(definition.clauses.selections)
         self._plan = plan
         self._failed = failed
         self._listeners: list[tuple[Store, Id]] = []
@@ -182,7 +184,7 @@ class LiveQuery:
             if row is not None:
                 selected[row_id] = row
 
-        if self.definition.clauses.selections:
+        if self._selects:
             self._rows.load(take, failed)
         rows = selected
         if self._grouping is not None:
@@ -201,7 +203,7 @@ class LiveQuery:
 
     def follow(self, source: Source, row_id: Id, cell_ids: Iterable[Id]) -> None:
         """Take in that a row of a source may have changed."""
-        if self.is_stale or not self.definition.clauses.selections:
+        if self.is_stale or not self._selects:
             return
         if self._writes_at_once and self.result.is_busy:
             self.is_stale = True
@@ -286,12 +288,11 @@ class LiveQuery:
         return [row_id for row_id in self._ordering.row_ids if row_id in rows]
 
     def _look_for_rich(self) -> None:
-        if not self.result.is_rich and (
-            self._selection.found_rich
-            or (self._grouping is not None and self._grouping.found_rich)
-            or any(source.table_id in source.store._rich_tables for source in self.sources)
-        ):
+        if self._selection.found_rich or (self._grouping is not None and self._grouping.found_rich):
             self.result.note_rich()
+        for source in self.sources:
+            if source.table_id in source.store._rich_tables:
+                self.result.note_rich()
 
 
 def _collector(rows: EncodedTable) -> Put:

@@ -189,7 +189,8 @@ class Publishing:
         """Take a query's turn at the end of a transaction of the store."""
         if self._unsettled:
             self._unsettled.clear()
-        if self.live[query_id].is_idle and query_id not in self._dependents:
+        live = self.live[query_id]
+        if live.is_idle and query_id not in self._dependents:
             return
         # As `telling` does it; here it is done after every transaction.
         self._depth += 1

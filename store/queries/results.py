@@ -77,11 +77,17 @@ class ResultTable:
             self.open()
             store._add_row(query_id, row_id, row)
         elif present.keys() == row.keys():
-            for cell_id, cell in row.items():
-                old = present[cell_id]
-                if cell is not old and not is_same_cell(cell, old):
-                    self.open()
-                    store._put_cell(query_id, row_id, cell_id, cell)
+            changed = [
+                cell_id
+                for cell_id, cell in row.items()
+                if cell is not present[cell_id] and not is_same_cell(cell, present[cell_id])
+            ]
+            if len(changed) == 1 and store._swift and not self.is_open:
+                self._replace_cell(row_id, present, changed[0], row[changed[0]])
+            elif changed:
+                self.open()
+                for cell_id in changed:
+                    store._put_cell(query_id, row_id, cell_id, row[cell_id])
         else:
             self.open()
             if cell_ids is None:
@@ -91,6 +97,16 @@ class ResultTable:
                     store._put_cell(query_id, row_id, cell_id, row[cell_id])
                 elif cell_id in self.rows.get(row_id, ()):
                     store._remove_cell(query_id, row_id, cell_id)
+
+    def _replace_cell(self, row_id: Id, present: EncodedRow, cell_id: Id, cell: EncodedCell) -> None:
+        """Do what `open` and `_put_cell` do, in the commonest case of all; see `Store.set_cell`."""
+        store = self.store
+        if not store._unobserved:
+            self.is_open = True
+            store._swift = False
+            store._depth = 1
+            store._record.cells[self.query_id] = {row_id: {cell_id: present[cell_id]}}
+        present[cell_id] = cell
 
     def replace(self, rows: EncodedTable) -> None:
         """Make the whole result what it is to be now; the rows given are kept."""
