@@ -128,8 +128,19 @@ class Wildcards:
 
     def find(self, *ids: Id | MissingType) -> list[Bucket]:
         """Return the buckets that match the ids of a change, in the order of dispatch."""
+        if not self.patterns:
+            return []
         buckets = self.buckets
         found = []
+        if len(ids) == 2:
+            # Rows, which everything derived from a table listens to, several times as fast.
+            table_id, row_id = ids
+            for by_table, by_row in self.patterns:
+                row_path = (table_id if by_table else None, row_id if by_row else None)
+                bucket = buckets.get(row_path)  # type: ignore[arg-type]  # MISSING is simply not found
+                if bucket is not None:
+                    found.append(bucket)
+            return found
         for pattern in self.patterns:
             path = tuple([thing_id if exact else None for thing_id, exact in zip(ids, pattern, strict=True)])
             bucket = buckets.get(path)  # type: ignore[arg-type]  # MISSING is simply not found
