@@ -23,7 +23,7 @@ __all__ = ["DefinableModule", "Definition", "Event"]
 Event: TypeAlias = tuple[str, tuple[Id, ...], tuple[Any, ...]]
 """The kind of listeners to call, the ids, and further arguments."""
 
-_NO_ROWS: Any = {}
+_NO_ROWS: EncodedTable = {}
 
 
 class Definition(ABC):
@@ -202,7 +202,8 @@ class DefinableModule(Generic[_D]):
         record = store._record
 
         def note_row(_store: Any, table_id: Id, row_id: Id, _change: Any) -> None:
-            touched = record.cells.get(table_id, _NO_ROWS).get(row_id)
+            rows = record.cells.get(table_id)
+            touched = None if rows is None else rows.get(row_id)
             if (
                 cell_ids is None
                 or touched is None
