@@ -7,6 +7,7 @@ worked out just before they are published, which happens when the source's trans
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from replicell.store.changes import EncodedRow, EncodedTable
@@ -114,10 +115,8 @@ class LiveQuery:
         self._writes_at_once = self._grouping is None and self._ordering is None
         self._put: Put = self._keep
         if self._writes_at_once:
-            self._put = self.result.put if self._selection.takes_whole_rows else self._put_in_turn
-
-    def _put_in_turn(self, row_id: Id, row: EncodedRow | None) -> None:
-        self.result.put(row_id, row, self._selection.ids)
+            named = not self._selection.takes_whole_rows
+            self._put = partial(self.result.put, cell_ids=self._selection.ids) if named else self.result.put
 
     # --- sources ------------------------------------------------------------------------------------------
 
@@ -125,11 +124,6 @@ class LiveQuery:
     def is_pending(self) -> bool:
         """Whether its result is not yet what it should be."""
         return bool(self._changed) or self.is_stale
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to publish, in no query that it reads either."""
-        return not (self.result.is_open or self._changed or self.is_stale or self.upstreams)
 
     def attach(self, finished: Callable[[Store], None]) -> None:
         """Begin to listen to the sources.

@@ -190,8 +190,9 @@ class Publishing:
         if self._unsettled:
             self._unsettled.clear()
         live = self.live[query_id]
-        if live.is_idle and query_id not in self._dependents:
-            return
+        if query_id not in self._dependents and not live.upstreams and not live.is_pending:
+            if not live.result.is_open or self._publish_alone(live):
+                return
         # As `telling` does it; here it is done after every transaction.
         self._depth += 1
         try:
@@ -200,6 +201,23 @@ class Publishing:
             self._depth -= 1
         if self._errors and not self._depth:
             self._raise_all([])
+
+    def _publish_alone(self, live: LiveQuery) -> bool:
+        """Publish a query that is up to date and has nothing to do with others; tell whether that was all."""
+        result = live.result
+        if result.is_publishing or self._depth:
+            return False
+        result.is_publishing = True
+        self._depth = 1
+        try:
+            result.close()
+        finally:
+            result.is_publishing = False
+            self._depth = 0
+        # Listeners may have failed, or have changed what this query reads, or the query itself.
+        return not (
+            self._errors or result.is_open or self.live.get(result.query_id) is not live or live.is_pending
+        )
 
     def catch_up(self, touched: Mapping[Id, Iterable[Id]], committed: bool) -> None:
         """Take in what a transaction touched of which queries may not have heard.

@@ -68,7 +68,7 @@ class ResultTable:
             cell_ids: The cells it can have, in the order in which they are written.
         """
         store, query_id = self.store, self.query_id
-        present = self.rows.get(row_id)
+        present = store._tables.get(query_id, NO_ROWS).get(row_id)
         if row is None:
             if present is not None:
                 self.open()
@@ -157,7 +157,7 @@ class ResultTable:
         if len(olds) != 1:
             return None
         [(cell_id, old)] = olds.items()
-        new = self.rows[row_id][cell_id]
+        new = store._tables[self.query_id][row_id][cell_id]
         if isinstance(old, MissingType) or is_same_cell(old, new):
             return None
         return row_id, cell_id, new, old
