@@ -190,9 +190,9 @@ class Publishing:
         if self._unsettled:
             self._unsettled.clear()
         live = self.live[query_id]
-        if query_id not in self._dependents and not live.upstreams and not live.is_pending:
-            if not live.result.is_open or self._publish_alone(live):
-                return
+        stands_alone = query_id not in self._dependents and not live.upstreams and not live.is_pending
+        if stands_alone and (not live.result.is_open or self._publish_alone(live)):
+            return
         # As `telling` does it; here it is done after every transaction.
         self._depth += 1
         try:
@@ -215,9 +215,9 @@ class Publishing:
             result.is_publishing = False
             self._depth = 0
         # Listeners may have failed, or have changed what this query reads, or the query itself.
-        return not (
-            self._errors or result.is_open or self.live.get(result.query_id) is not live or live.is_pending
-        )
+        if self._errors or result.is_open or live.is_pending:
+            return False
+        return self.live.get(result.query_id) is live
 
     def catch_up(self, touched: Mapping[Id, Iterable[Id]], committed: bool) -> None:
         """Take in what a transaction touched of which queries may not have heard.
