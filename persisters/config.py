@@ -175,7 +175,8 @@ def _parse_each(
         raise ConfigError(f"{path} must map table names to tables, not {_kind(config)}.")
     parsed = {}
     for name, entry in config.items():
-        _require_text(name, path)
+        if not isinstance(name, str):
+            raise ConfigError(f"{path}: its keys must be strings, not {_kind(name)}: {name!r}.")
         table = parse(entry, f"{path}.{name}")
         if table is not None:
             parsed[name] = table

@@ -77,7 +77,7 @@ def check_column_name(name: str) -> None:
         rule = "it contains half of a surrogate pair"
     else:
         return
-    raise IdentifierError(f"{name!r} cannot name a column: {rule}. Choose another cell id.")
+    raise IdentifierError(f"{name!r} cannot name a column: {rule}. Choose another name.")
 
 
 def check_column_names(names: tuple[str, ...]) -> None:

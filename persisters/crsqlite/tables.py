@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -77,7 +77,8 @@ class TableMap:
             self.loads.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.load)))
         if values.save:
             self.saves.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.save)))
-        self.keys = _checked_keys([*self.loads, *self.saves])
+        _check_names(config)
+        self.keys = _keys([*self.loads, *self.saves])
         for table in (*self.loads, *self.saves):
             if table.condition is not None:
                 columns_used(table.condition, table.name, table.key)
@@ -200,15 +201,28 @@ def _value_ids(tables: Iterable[MappedTable]) -> Ids:
     return frozenset()
 
 
-def _checked_keys(tables: Iterable[MappedTable]) -> dict[str, str]:
+def _check_names(config: TabularConfig) -> None:
+    for name, load in config.tables.load.items():
+        _check_name(check_table_name, name, f"tables.load.{name}")
+        _check_name(check_column_name, load.row_id_column_name, f"tables.load.{name}.row_id_column_name")
+    for table_id, save in config.tables.save.items():
+        _check_name(check_table_name, save.table_name, f"tables.save.{table_id}.table_name")
+        _check_name(check_column_name, save.row_id_column_name, f"tables.save.{table_id}.row_id_column_name")
+    if config.values.load or config.values.save:
+        _check_name(check_table_name, config.values.table_name, "values.table_name")
+
+
+def _check_name(check: Callable[[str], None], name: str, key: str) -> None:
+    try:
+        check(name)
+    except IdentifierError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _keys(tables: Iterable[MappedTable]) -> dict[str, str]:
     keys: dict[str, str] = {}
     spellings: dict[str, str] = {}
     for table in tables:
-        try:
-            check_table_name(table.name)
-            check_column_name(table.key)
-        except IdentifierError as error:
-            raise ConfigError(f"config: {error}") from error
         spelling = spellings.setdefault(folded(table.name), table.name)
         if spelling != table.name:
             raise ConfigError(

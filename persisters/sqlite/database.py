@@ -83,6 +83,9 @@ class SqliteDatabase:
     ) -> None:
         if poll_interval <= 0 or busy_timeout < 0:
             raise ValueError("poll_interval must be positive and busy_timeout not negative, both in seconds.")
+        if path == "":
+            # SQLite would take it for a private temporary database and drop everything at the end.
+            raise ValueError("path is empty: give the path of a file, or ':memory:' to keep nothing.")
         self._path = os.fspath(path)
         self._poll_interval = poll_interval
         self._busy_timeout = busy_timeout

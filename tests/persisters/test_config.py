@@ -106,7 +106,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"mode": "tabular", "tables": []}, "tables must be a mapping with the keys load, save, not list"),
     (tables(lode={}), "tables: unknown key 'lode'; allowed: load, save"),
     (tables(load=[]), "tables.load must map table names to tables, not list"),
-    (tables(load={1: "a"}), "tables.load must be a string, not int"),
+    (tables(load={1: "a"}), "tables.load: its keys must be strings, not int"),
     (tables(load={"pets": 1}), "tables.load.pets must be a mapping"),
     (tables(load={"pets": {}}), "tables.load.pets.table_id must be a string, not nothing"),
     (tables(load={"pets": {"tableId": "a", "rowIdColumn": "id"}}), "allowed: table_id, row_id_column_name"),

@@ -398,3 +398,8 @@ async def test_reidentifying_gives_a_new_site_id_and_keeps_everything(
     authors = await db.execute("SELECT DISTINCT site_id FROM crsql_changes")
     assert {site_id for (site_id,) in authors} == {before, db.site_id}
     assert await db.read(count) == 3
+
+
+def test_an_empty_path_is_refused_as_sqlite_would_keep_nothing() -> None:
+    with pytest.raises(ValueError, match="path is empty"):
+        CrSqliteDatabase("")

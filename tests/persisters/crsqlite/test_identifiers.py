@@ -81,7 +81,7 @@ def test_nearly_anything_can_name_a_column(name: str, file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["-1", 'a"b', "a\0b", "__crsql_key", "half \ud800", "x" * 256])
 def test_other_names_cannot_name_a_column(name: str) -> None:
-    with pytest.raises(IdentifierError, match="Choose another cell id"):
+    with pytest.raises(IdentifierError, match="Choose another name"):
         check_column_name(name)
 
 

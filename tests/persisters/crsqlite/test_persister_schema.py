@@ -117,11 +117,19 @@ async def test_more_columns_than_a_table_can_have_are_unstorable_cells(db: CrSql
 
 
 NAMES: list[tuple[dict[str, Any], str]] = [
-    ({"load": {"order": "a"}}, "'order' cannot name a table: it is an SQL keyword"),
-    ({"save": {"a": "my table"}}, "'my table' cannot name a table"),
-    ({"save": {"a": "replicell_x"}}, "reserved"),
-    ({"save": {"a": {"tableName": "t", "rowIdColumnName": 'i"d'}}}, "cannot name a column"),
-    ({"load": {"Todo": "a"}, "save": {"a": "todo"}}, "are the same table to SQLite"),
+    ({"load": {"order": "a"}}, "tables.load.order: 'order' cannot name a table: it is an SQL keyword"),
+    ({"save": {"a": "my table"}}, "tables.save.a.table_name: 'my table' cannot name a table"),
+    ({"save": {"a": "replicell_x"}}, "tables.save.a.table_name: 'replicell_x' cannot name a table"),
+    (
+        {"save": {"a": {"tableName": "t", "rowIdColumnName": 'i"d'}}},
+        "tables.save.a.row_id_column_name: 'i\"d' cannot name a column",
+    ),
+    (
+        {"load": {"t": {"tableId": "t", "rowIdColumnName": "-1"}}},
+        "tables.load.t.row_id_column_name: '-1' cannot name a column",
+    ),
+    ({"load": {"Todo": "a"}, "save": {"a": "todo"}}, "config: 'todo' and 'Todo' are the same table"),
+    ({"load": {5: "a"}}, "tables.load: its keys must be strings"),
 ]
 
 
@@ -129,9 +137,15 @@ NAMES: list[tuple[dict[str, Any], str]] = [
 async def test_names_that_cr_sqlite_cannot_take_are_refused_at_construction(
     db: CrSqliteDatabase, tables: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=r"^config: ") as refusal:
+    with pytest.raises(ConfigError) as refusal:
         create_crsqlite_persister(create_store(), db, {"mode": "tabular", "tables": tables})
-    assert message in str(refusal.value)
+    assert str(refusal.value).startswith(message)
+
+
+async def test_the_values_table_is_named_by_its_key(db: CrSqliteDatabase) -> None:
+    values = {"save": True, "tableName": "order"}
+    with pytest.raises(ConfigError, match=r"^values\.table_name: 'order' cannot name a table"):
+        create_crsqlite_persister(create_store(), db, {"mode": "tabular", "values": values})
 
 
 TABLES = [
