@@ -18,10 +18,11 @@ import replicell.store as package
 
 MODULES = [
     package.__name__,
-    *[f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__)],
+    *[module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")],
 ]
 EXAMPLE_NAMES = {
     "Store": package.Store,
+    "create_queries": package.create_queries,
     "create_store": package.create_store,
     "MISSING": package.MISSING,
     "copy": copy,
@@ -69,13 +70,17 @@ def test_everything_public_has_a_docstring() -> None:
     assert [name for name, thing in public_things() if not inspect.getdoc(thing)] == []
 
 
-def test_every_method_of_the_store_has_an_example() -> None:
+@pytest.mark.parametrize(
+    ("public_class", "known_without"),
+    [(package.Store, {"pump", "move_to_current_thread"}), (package.Queries, set[str]())],
+)
+def test_every_method_has_an_example(public_class: type, known_without: set[str]) -> None:
     without = {
         name
-        for name in dir(package.Store)
-        if not name.startswith("_") and ">>>" not in (inspect.getdoc(getattr(package.Store, name)) or "")
+        for name in dir(public_class)
+        if not name.startswith("_") and ">>>" not in (inspect.getdoc(getattr(public_class, name)) or "")
     }
-    assert without == {"pump", "move_to_current_thread"}
+    assert without == known_without
 
 
 def test_importing_the_store_loads_nothing_heavy() -> None:
