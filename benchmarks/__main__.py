@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.lines.derived import derived_lines
 from benchmarks.lines.peers import peer_lines
 from benchmarks.lines.queries import query_lines
 from benchmarks.lines.size import size_lines
@@ -22,7 +23,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "queries", "peers", "persister", "sync")
+SECTIONS = ("store", "derived", "queries", "peers", "persister", "sync")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -33,6 +34,10 @@ def figures_of(section: str) -> Iterator[Figure]:
                 yield line.measure()
         for line in size_lines():
             yield line.measure()
+    elif section == "derived":
+        with node("derived.mjs") as original:
+            for line in derived_lines(original):
+                yield line.measure()
     elif section == "queries":
         with node("queries.mjs") as original:
             for line in query_lines(original):
