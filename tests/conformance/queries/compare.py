@@ -84,7 +84,11 @@ def is_whole(ops: list[Any]) -> bool:
         if op[0] == "define":
             needed = {"select": 1, "join": 2, "where": 1, "group": 2, "having": 1}
             counts = [
-                (kind, len(clause.get("args", [])) + ("fn" in clause), "fn" in clause)
+                (
+                    kind,
+                    len([arg for arg in clause.get("args", []) if arg is not True]) + ("fn" in clause),
+                    "fn" in clause,
+                )
                 for kind, clause in op[3]
             ]
             if not op[2] or any(

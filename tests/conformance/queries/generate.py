@@ -236,9 +236,13 @@ class Generator:
     # Parameters and listeners
 
     def param(self) -> list[Any]:
+        # As for definitions: a new parameter puts a query behind those that join it.
+        free = [query_id for query_id in QUERIES if query_id not in self.read_by_join]
+        if not free:
+            return self.write()
         if self.chance(0.7):
-            return ["setParamValue", self.pick(QUERIES), "p", self.pick(("x", "y", 1, True, None))]
-        return ["setParamValues", self.pick(QUERIES), self.pick(({}, {"p": "x"}, {"p": 2, "other": "y"}))]
+            return ["setParamValue", self.pick(free), "p", self.pick(("x", "y", 1, True, None))]
+        return ["setParamValues", self.pick(free), self.pick(({}, {"p": "x"}, {"p": 2, "other": "y"}))]
 
     def listen(self) -> list[Any]:
         self.listeners += 1
