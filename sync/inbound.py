@@ -52,8 +52,8 @@ class Inbound:
         self._bytes = 0
         self._asked_for: int | None = None
         self.backlog = 0
-        """Bytes of frames that have come and are not applied, so that the connection is not read too far
-        ahead."""
+        """Bytes of the batches that wait to be applied or are just being applied, so that the connection is
+        not read too far ahead. One that has not come whole does not count: it waits for being read."""
         self._applying_backlog = 0
 
     @property
@@ -130,17 +130,15 @@ class Inbound:
         else:
             self._rows = changes.rows
         self._bytes += size
-        self.backlog += size
         if changes.last:
-            self._queue.append(Batch(changes.epoch, changes.until, True, self._rows, self._bytes))
             self.expected = changes.until
             self._batch = None
-            self._rows, self._bytes = [], 0
-            self._pump()
-        elif self._bytes > self._transaction_bytes:
-            self._queue.append(Batch(changes.epoch, changes.until, False, self._rows, self._bytes))
-            self._rows, self._bytes = [], 0
-            self._pump()
+        elif self._bytes <= self._transaction_bytes:
+            return
+        self._queue.append(Batch(changes.epoch, changes.until, changes.last, self._rows, self._bytes))
+        self.backlog += self._bytes
+        self._drop_parts()
+        self._pump()
 
     def _pump(self) -> None:
         if self._applying or self._held or not self._queue:
@@ -169,5 +167,4 @@ class Inbound:
             self._emit(Send(encode(Resend(self.expected), self._encoding)))
 
     def _drop_parts(self) -> None:
-        self.backlog -= self._bytes
         self._rows, self._bytes = [], 0

@@ -307,3 +307,17 @@ async def test_many_random_edits_by_three_replicas_that_come_and_go_end_equal(
             assert anna.store.get_tables() == ben.store.get_tables() == clara.store.get_tables(), (
                 f"seed {seed}"
             )
+
+
+async def test_a_transaction_of_twenty_megabytes_arrives_as_one(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """More than is read ahead of what is applied: it must be read to its end all the same."""
+    async with (
+        open_replica(tmp_path / "a.db", server.url) as anna,
+        open_replica(tmp_path / "b.db", server.url) as ben,
+    ):
+        rows = {f"{number}": {"name": "x" * 100_000, "age": number} for number in range(200)}
+        anna.store.set_table("pets", rows)
+        await until(ben.store, lambda: ben.store.has_table("pets"))
+        assert ben.store.get_table("pets") == rows
