@@ -21,7 +21,7 @@ test:  ## all tests, the documentation's programs among them; ARGS="-k name" cho
 	@$(BIN)/python -m pytest $(ARGS)
 
 check:  ## style, types, architecture, packaging
-	@tools/prepare --dev
+	@tools/prepare --dev --bench
 	@tools/check
 
 bench:  ## figures beside TinyBase on Node, one table; ARGS="store" chooses a section
