@@ -1,0 +1,111 @@
+"""What type checkers say about programs that use replicell, compared with what they are expected to say.
+
+A case is a file in `tests/typing/cases`, with names like those of the tests that it belongs to. It is not run,
+only checked, and left out of `make check`, because some of its lines are wrong on purpose. Such a line ends in
+a comment that says what each checker calls the error::
+
+    store.on_cell("pets", None, "age")(print_row)  # expect: mypy[arg-type], pyright[reportArgumentType]
+
+A checker that is not named must find nothing wrong with the line, and neither may find anything else anywhere.
+What is right is shown with `typing.assert_type`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["CASES", "CHECKERS", "Checker", "Finding", "compared", "expected_by"]
+
+ROOT = Path(__file__).parents[2]
+CASES = Path(__file__).parent / "cases"
+
+_EXPECTATION = re.compile(r"#\s*expect:\s*(.+)$")
+_NAMED = re.compile(r"(\w+)\[([\w-]+)\]")
+
+
+class Finding(NamedTuple):
+    """An error in a line of a case."""
+
+    case: str
+    line: int
+    rule: str
+    """What the checker calls it."""
+
+
+def _run(*arguments: str) -> str:
+    """Run a checker, which exits with 1 if it finds errors and with more if it cannot work."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
+    )
+    if done.returncode > 1:
+        raise RuntimeError(f"{arguments[0]} could not check the cases: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _found_by_mypy(files: list[str]) -> tuple[set[Finding], dict[Finding, str]]:
+    told = [
+        json.loads(line) for line in _run("mypy", "--output", "json", *files).splitlines() if line[:1] == "{"
+    ]
+    return _findings(
+        (error["file"], error["line"], error["code"] or "syntax", error["message"])
+        for error in told
+        if error["severity"] == "error"
+    )
+
+
+def _found_by_pyright(files: list[str]) -> tuple[set[Finding], dict[Finding, str]]:
+    told: dict[str, Any] = json.loads(_run("pyright", "--outputjson", *files))
+    return _findings(
+        (error["file"], error["range"]["start"]["line"] + 1, error.get("rule", "syntax"), error["message"])
+        for error in told["generalDiagnostics"]
+        if error["severity"] == "error"
+    )
+
+
+def _findings(errors: Iterable[tuple[str, int, str, str]]) -> tuple[set[Finding], dict[Finding, str]]:
+    messages = {Finding(Path(file).name, line, rule): message for file, line, rule, message in errors}
+    return set(messages), messages
+
+
+Checker = Callable[[list[str]], tuple[set[Finding], dict[Finding, str]]]
+"""Given files, tells what is wrong in them, and what it says about it."""
+
+CHECKERS: dict[str, Checker] = {"mypy": _found_by_mypy, "pyright": _found_by_pyright}
+
+
+def expected_by(checker: str, files: Iterable[Path]) -> set[Finding]:
+    """Read what a checker is expected to find.
+
+    Raises:
+        ValueError: If a comment begins like an expectation and is none.
+    """
+    expected = set()
+    for file in files:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            comment = _EXPECTATION.search(line)
+            if comment is None:
+                continue
+            named = _NAMED.findall(comment[1])
+            if not named or {name for name, _ in named} - set(CHECKERS):
+                raise ValueError(f"{file.name}:{number}: write '# expect: mypy[rule], pyright[rule]'")
+            expected |= {Finding(file.name, number, rule) for name, rule in named if name == checker}
+    return expected
+
+
+def compared(checker: str, files: list[Path]) -> list[str]:
+    """Check files and return, in words, everything that is not as expected."""
+    expected = expected_by(checker, files)
+    found, messages = CHECKERS[checker]([str(file) for file in files])
+    return [
+        *(
+            f"{it.case}:{it.line}: expected [{it.rule}], which was not found"
+            for it in sorted(expected - found)
+        ),
+        *(f"{it.case}:{it.line}: found [{it.rule}]: {messages[it]}" for it in sorted(found - expected)),
+    ]
