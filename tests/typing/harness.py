@@ -1,13 +1,13 @@
 """What type checkers say about programs that use replicell, compared with what they are expected to say.
 
-A case is a file in `tests/typing/cases`, with names like those of the tests that it belongs to. It is not run,
-only checked, and left out of `make check`, because some of its lines are wrong on purpose. Such a line ends in
-a comment that says what each checker calls the error::
+A case is a file in `tests/typing/cases`, named like the tests it belongs to. It is not run, only checked, and
+`make check` passes over it, because some of its lines are wrong on purpose. Such a line ends in a comment
+that says what each checker calls the error::
 
     store.on_cell("pets", None, "age")(print_row)  # expect: mypy[arg-type], pyright[reportArgumentType]
 
-A checker that is not named must find nothing wrong with the line, and neither may find anything else anywhere.
-What is right is shown with `typing.assert_type`.
+A checker that is not named must find nothing wrong with the line, and neither may find anything else. What is
+right is shown with `typing.assert_type`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 __all__ = ["CASES", "CHECKERS", "Checker", "Finding", "compared", "expected_by"]
@@ -48,7 +49,7 @@ def _run(*arguments: str) -> str:
     return done.stdout
 
 
-def _found_by_mypy(files: list[str]) -> tuple[set[Finding], dict[Finding, str]]:
+def _found_by_mypy(files: list[str]) -> dict[Finding, str]:
     told = [
         json.loads(line) for line in _run("mypy", "--output", "json", *files).splitlines() if line[:1] == "{"
     ]
@@ -59,8 +60,14 @@ def _found_by_mypy(files: list[str]) -> tuple[set[Finding], dict[Finding, str]]:
     )
 
 
-def _found_by_pyright(files: list[str]) -> tuple[set[Finding], dict[Finding, str]]:
-    told: dict[str, Any] = json.loads(_run("pyright", "--outputjson", *files))
+def _found_by_pyright(files: list[str]) -> dict[Finding, str]:
+    # A configuration of its own, as the project's leaves out the cases.
+    settings = {"include": files, "extraPaths": [str(ROOT / "src")], "typeCheckingMode": "standard"}
+    with TemporaryDirectory() as folder:
+        project = Path(folder, "pyrightconfig.json")
+        project.write_text(json.dumps(settings), encoding="utf-8")
+        output = _run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(project))
+    told: dict[str, Any] = json.loads(output)
     return _findings(
         (error["file"], error["range"]["start"]["line"] + 1, error.get("rule", "syntax"), error["message"])
         for error in told["generalDiagnostics"]
@@ -68,12 +75,11 @@ def _found_by_pyright(files: list[str]) -> tuple[set[Finding], dict[Finding, str
     )
 
 
-def _findings(errors: Iterable[tuple[str, int, str, str]]) -> tuple[set[Finding], dict[Finding, str]]:
-    messages = {Finding(Path(file).name, line, rule): message for file, line, rule, message in errors}
-    return set(messages), messages
+def _findings(errors: Iterable[tuple[str, int, str, str]]) -> dict[Finding, str]:
+    return {Finding(Path(file).name, line, rule): message for file, line, rule, message in errors}
 
 
-Checker = Callable[[list[str]], tuple[set[Finding], dict[Finding, str]]]
+Checker = Callable[[list[str]], dict[Finding, str]]
 """Given files, tells what is wrong in them, and what it says about it."""
 
 CHECKERS: dict[str, Checker] = {"mypy": _found_by_mypy, "pyright": _found_by_pyright}
@@ -101,11 +107,10 @@ def expected_by(checker: str, files: Iterable[Path]) -> set[Finding]:
 def compared(checker: str, files: list[Path]) -> list[str]:
     """Check files and return, in words, everything that is not as expected."""
     expected = expected_by(checker, files)
-    found, messages = CHECKERS[checker]([str(file) for file in files])
+    found = CHECKERS[checker]([str(file) for file in files])
+    missed = sorted(expected - found.keys())
+    too_much = sorted(found.keys() - expected)
     return [
-        *(
-            f"{it.case}:{it.line}: expected [{it.rule}], which was not found"
-            for it in sorted(expected - found)
-        ),
-        *(f"{it.case}:{it.line}: found [{it.rule}]: {messages[it]}" for it in sorted(found - expected)),
+        *(f"{it.case}:{it.line}: expected [{it.rule}], which was not found" for it in missed),
+        *(f"{it.case}:{it.line}: found [{it.rule}]: {found[it]}" for it in too_much),
     ]
