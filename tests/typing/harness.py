@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -61,12 +62,13 @@ def _found_by_mypy(files: list[str]) -> dict[Finding, str]:
 
 
 def _found_by_pyright(files: list[str]) -> dict[Finding, str]:
-    # A configuration of its own, as the project's leaves out the cases.
-    settings = {"include": files, "extraPaths": [str(ROOT / "src")], "typeCheckingMode": "standard"}
+    # A project of its own, as ours leaves out the cases.
+    settings = {"extraPaths": [str(ROOT / "src")], "typeCheckingMode": "standard"}
     with TemporaryDirectory() as folder:
-        project = Path(folder, "pyrightconfig.json")
-        project.write_text(json.dumps(settings), encoding="utf-8")
-        output = _run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(project))
+        Path(folder, "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+        for file in files:
+            shutil.copy(file, folder)
+        output = _run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", folder)
     told: dict[str, Any] = json.loads(output)
     return _findings(
         (error["file"], error["range"]["start"]["line"] + 1, error.get("rule", "syntax"), error["message"])
