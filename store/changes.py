@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from replicell.store.cells import Cell, EncodedCell, decode_cell, is_same_cell
@@ -187,10 +187,7 @@ class TransactionRecord:
         shape = tuple(row)
         shared = self.shapes.get(shape)
         if shared is None:
-            shared = self.shapes[shape] = (
-                SharedCells(dict.fromkeys(row, MISSING)),
-                SharedCells(dict.fromkeys(row, 1)),
-            )
+            shared = self._shared(shape)
         row_ids = self.row_ids.get(table_id)
         if row_ids is None:
             row_ids = self.row_ids[table_id] = {}
@@ -210,6 +207,26 @@ class TransactionRecord:
             self.touch_cell(table_id, row_id, cell_id, MISSING)
         for cell_id in row:
             self.touch_cell_id(table_id, row_id, cell_id, 1)
+
+    def touch_first_rows(self, table_id: Id, rows: EncodedTable, shapes: Collection[tuple[Id, ...]]) -> None:
+        """Note that rows came, of which nothing is noted yet.
+
+        Args:
+            table_id: The table.
+            rows: The rows.
+            shapes: Their cell ids; most often all rows have the same.
+        """
+        old = self.cells.setdefault(table_id, {})
+        came = self.cell_ids.setdefault(table_id, {})
+        if len(shapes) == 1:
+            (shape,) = shapes
+            shared_old, shared_came = self._shared(shape)
+            old.update(dict.fromkeys(rows, shared_old))
+            came.update(dict.fromkeys(rows, shared_came))
+        else:
+            for row_id, row in rows.items():
+                old[row_id], came[row_id] = self._shared(tuple(row))
+        self.row_ids.setdefault(table_id, {}).update(dict.fromkeys(rows, 1))
 
     def touch_old_row(self, table_id: Id, row_id: Id, row: EncodedRow) -> None:
         """Note what all cells of a row were, before it goes."""
@@ -242,6 +259,15 @@ class TransactionRecord:
     def touch_table_cell_id(self, table_id: Id, cell_id: Id, change: Literal[1, -1]) -> None:
         """Note that the first cell of an id came to a table, or the last one went."""
         note_id(self.table_cell_ids.setdefault(table_id, {}), cell_id, change)
+
+    def _shared(self, shape: tuple[Id, ...]) -> tuple[SharedCells, SharedCells]:
+        shared = self.shapes.get(shape)
+        if shared is None:
+            shared = self.shapes[shape] = (
+                SharedCells(dict.fromkeys(shape, MISSING)),
+                SharedCells(dict.fromkeys(shape, 1)),
+            )
+        return shared
 
     def refuse_cell(
         self, table_id: Id | MissingType, row_id: Id | MissingType, cell_id: Id | MissingType, cell: object

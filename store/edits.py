@@ -7,10 +7,11 @@ valid already.
 
 from __future__ import annotations
 
+from collections import Counter
 from sys import intern
 
 from replicell.store.cells import EncodedCell
-from replicell.store.changes import EncodedRow, SharedCells, note_id
+from replicell.store.changes import EncodedRow, EncodedTable, SharedCells, note_id
 from replicell.store.ids import Id, IdPool
 from replicell.store.missing import MISSING
 from replicell.store.reading import Reading
@@ -69,6 +70,27 @@ class Edits(Reading):
             else:
                 counts[cell_id] = 1
                 record.touch_table_cell_id(table_id, cell_id, 1)
+
+    def _add_first_rows(self, table_id: Id, rows: EncodedTable) -> None:
+        """Store rows that are not there yet, as a transaction's first act; they are kept as they are."""
+        record = self._record
+        table = self._tables.get(table_id)
+        if table is None:
+            table = self._tables[table_id] = {}
+            self._cell_counts[table_id] = {}
+            note_id(record.table_ids, table_id, 1)
+        table.update(rows)
+        if self._sorted.views:
+            for row_id in rows:
+                self._sorted.row_came(table_id, row_id)
+        shapes = Counter(map(tuple, rows.values()))
+        record.touch_first_rows(table_id, rows, shapes)
+        counts = self._cell_counts[table_id]
+        for shape, count in shapes.items():
+            for cell_id in shape:
+                if cell_id not in counts:
+                    record.touch_table_cell_id(table_id, cell_id, 1)
+                counts[cell_id] = counts.get(cell_id, 0) + count
 
     def _remove_cell(self, table_id: Id, row_id: Id, cell_id: Id) -> None:
         row = self._tables[table_id][row_id]

@@ -198,3 +198,71 @@ def test_parts_of_a_change_set_that_mean_nothing_are_left_out() -> None:
     changes: Any = ({"t": 5, "u": {"r": 7, "s": {"c": 1}}}, {}, 1)
     store = Store().set_cell("u", "r", "c", 2).apply_changes(changes)
     assert store.get_tables() == {"u": {"r": {"c": 2}, "s": {"c": 1}}}
+
+
+ROWS_TO_INSERT: dict[str, dict[str, Any]] = {
+    "1": {"a": 1, "b": "x"},
+    "2": {"a": 2, "b": "y"},
+    "3": {"b": None},
+    "4": {"c": True, "a": 1.5},
+    "5": {"tags": '\ufffd["good"]'},
+}
+
+
+def _notes_of(store: Store) -> list[Any]:
+    notes: list[Any] = []
+    store.add_row_listener(None, None, lambda *args: notes.append(args[1:3]))
+    store.add_cell_listener("t", None, None, lambda *args: notes.append(args[1:6]))
+    store.add_row_ids_listener(None, lambda *args: notes.append(args[1:2]))
+    store.add_table_cell_ids_listener(None, lambda *args: notes.append(args[1:2]))
+    store.add_sorted_row_ids_listener("t", "a", False, 0, None, lambda *args: notes.append(args[1:]))
+    store.add_did_finish_transaction_listener(
+        lambda store: notes.append((str(store.get_transaction_log()), store.get_json()))
+    )
+    return notes
+
+
+@pytest.mark.parametrize("row_ids", ["12", "12345", ""])
+def test_inserted_rows_are_noticed_as_applied_ones_are(row_ids: str) -> None:
+    stores = (Store(), Store())
+    heard = [_notes_of(store.set_table("t", {"9": {"b": "w"}, "8": {"a": 7}})) for store in stores]
+    rows = {row_id: dict(ROWS_TO_INSERT[row_id]) for row_id in row_ids}
+    assert stores[0].insert_encoded_rows("t", rows, has_rich="5" in row_ids)
+    if rows:
+        stores[1].apply_encoded_changes([{"t": rows}, {}, 1])
+    assert heard[0] == heard[1]
+    assert stores[0].get_content() == stores[1].get_content()
+    assert stores[0].get_table_cell_ids("t") == stores[1].get_table_cell_ids("t")
+    for store in stores:
+        store.del_cell("t", "1", "a").del_row("t", "2").del_row("t", "4")
+    assert stores[0].get_table_cell_ids("t") == stores[1].get_table_cell_ids("t")
+
+
+def test_rows_make_a_table_when_they_are_inserted() -> None:
+    store = Store()
+    assert store.insert_encoded_rows("t", {"1": {"a": 1}})
+    assert store.get_content() == ({"t": {"1": {"a": 1}}}, {})
+    assert store.add_row("t", {"a": 2}) == "0"
+
+
+def _do_nothing(*_: object) -> None:
+    return
+
+
+@pytest.mark.parametrize(
+    "interfere",
+    [
+        lambda store: store.set_tables_schema({"t": {"a": {"type": "number"}}}),
+        lambda store: store.set_row("t", "2", {"a": 0}),
+        lambda store: store.start_transaction(),
+        lambda store: store.add_row_listener(None, None, _do_nothing, mutator=True),
+        lambda store: store.add_will_finish_transaction_listener(_do_nothing),
+    ],
+    ids=["schema", "row", "transaction", "mutator", "will-finish listener"],
+)
+def test_rows_are_not_inserted_where_somebody_may_want_something_else(interfere: Any) -> None:
+    store = Store()
+    interfere(store)
+    before = store.get_json()
+    assert not store.insert_encoded_rows("t", {"1": {"a": 1}, "2": {"a": 2}})
+    assert store.get_json() == before
