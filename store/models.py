@@ -11,6 +11,8 @@ import enum
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import (
     Annotated,
     Any,
@@ -28,14 +30,15 @@ from typing import (
     get_type_hints,
     is_typeddict,
 )
+from uuid import UUID
 
 from replicell.store.cells import encode_cell
 from replicell.store.errors import ModelError
 from replicell.store.ids import Id
-from replicell.store.missing import MISSING
+from replicell.store.missing import MISSING, MissingType
 from replicell.store.schemas import CellSchema, compile_values_schema
 
-__all__ = ["schema_from"]
+__all__ = ["ModelField", "Refuse", "fields_of", "is_absence", "name_of", "schema_from", "unwrapped"]
 
 Refuse: TypeAlias = Callable[[str], ModelError]
 """Makes the error that names the field and says what cannot be."""
@@ -50,6 +53,11 @@ _TYPES: dict[object, str] = {
     tuple: "array",
 }
 _ANYTHING = ("string", "number", "boolean", "object", "array")
+_CONVERTED: dict[object, str] = {
+    **dict.fromkeys((datetime, date, time, timedelta, UUID, Decimal, bytes), "string"),
+    **dict.fromkeys((set, frozenset), "array"),
+}
+"""What pydantic and msgspec turn into JSON and back, and Python itself does not."""
 
 
 def schema_from(model: type) -> dict[Id, CellSchema]:
@@ -80,8 +88,8 @@ def schema_from(model: type) -> dict[Id, CellSchema]:
     ({'type': 'string', 'default': None, 'allowNull': True}, {'type': 'boolean', 'default': False})
     """
     schema: dict[Id, CellSchema] = {}
-    for field in _fields_of(model):
-        name = f"{getattr(model, '__name__', model)}.{field.name}"
+    for field in fields_of(model):
+        name = f"{name_of(model)}.{field.name}"
 
         def refuse(why: str, name: str = name) -> ModelError:
             return ModelError(
@@ -92,15 +100,37 @@ def schema_from(model: type) -> dict[Id, CellSchema]:
     return schema
 
 
-class _Field(NamedTuple):
+class ModelField(NamedTuple):
+    """One field of a model, whatever library it is made with."""
+
     name: str
     annotation: Any
     default: Any
     """The default, or MISSING."""
     required: bool
+    """Whether the model cannot be made without it."""
+    converter: Callable[[Any], Any] | None = None
+    """Makes JSON of what Python has no literal for, if the library does."""
 
 
-def _fields_of(model: Any) -> Iterator[_Field]:
+def name_of(model: object) -> str:
+    """Return what a model or an annotation is called.
+
+    >>> name_of(int), name_of(list[int])
+    ('int', 'list[int]')
+    """
+    return model.__qualname__.split(".<locals>.")[-1] if isinstance(model, type) else str(model)
+
+
+def fields_of(model: Any) -> Iterator[ModelField]:
+    """Go through the fields of a model that are cells.
+
+    Args:
+        model: A dataclass, a TypedDict, a pydantic model or a msgspec Struct.
+
+    Raises:
+        ModelError: If it is no such model, or its annotations cannot be resolved.
+    """
     if dataclasses.is_dataclass(model):
         return _fields_of_dataclass(model)
     if is_typeddict(model):
@@ -125,34 +155,37 @@ def _hints_of(model: Any) -> dict[str, Any]:
         ) from error
 
 
-def _fields_of_dataclass(model: Any) -> Iterator[_Field]:
+def _fields_of_dataclass(model: Any) -> Iterator[ModelField]:
     hints = _hints_of(model)
     for field in dataclasses.fields(model):
-        default: Any = MISSING
-        if field.default is not dataclasses.MISSING:
-            default = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        yield _Field(field.name, hints[field.name], default, default is MISSING)
+        if field.init:
+            default: Any = dataclasses.MISSING
+            if field.default is not dataclasses.MISSING:
+                default = field.default
+            elif field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            required = default is dataclasses.MISSING
+            yield ModelField(field.name, hints[field.name], MISSING if required else default, required)
 
 
-def _fields_of_typed_dict(model: Any) -> Iterator[_Field]:
+def _fields_of_typed_dict(model: Any) -> Iterator[ModelField]:
     for name, annotation in _hints_of(model).items():
         required = name in model.__required_keys__
         while get_origin(annotation) in (Required, NotRequired):
             required = get_origin(annotation) is Required
             (annotation,) = get_args(annotation)
-        yield _Field(name, annotation, MISSING, required)
+        yield ModelField(name, annotation, MISSING, required)
 
 
-def _fields_of_pydantic_model(model: Any) -> Iterator[_Field]:
+def _fields_of_pydantic_model(model: Any) -> Iterator[ModelField]:
+    convert = sys.modules["pydantic_core"].to_jsonable_python
     for name, field in model.model_fields.items():
         required = field.is_required()
         default = MISSING if required else field.get_default(call_default_factory=True)
-        yield _Field(name, field.annotation, default, required)
+        yield ModelField(name, field.annotation, default, required, convert)
 
 
-def _fields_of_struct(model: Any) -> Iterator[_Field]:
+def _fields_of_struct(model: Any) -> Iterator[ModelField]:
     msgspec = sys.modules["msgspec"]
     for field in msgspec.structs.fields(model):
         default: Any = MISSING
@@ -160,17 +193,15 @@ def _fields_of_struct(model: Any) -> Iterator[_Field]:
             default = field.default
         elif field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        yield _Field(field.name, field.type, default, field.required)
+        yield ModelField(field.name, field.type, default, field.required, msgspec.to_builtins)
 
 
-def _cell_schema(field: _Field, refuse: Refuse) -> CellSchema:
-    meaning = _Meaning()
+def _cell_schema(field: ModelField, refuse: Refuse) -> CellSchema:
+    meaning = _Meaning(_TYPES if field.converter is None else {**_TYPES, **_CONVERTED})
     meaning.add(field.annotation, refuse)
     entry = meaning.as_schema(refuse)
     if field.default is not MISSING:
-        default = field.default.value if isinstance(field.default, enum.Enum) else field.default
-        if isinstance(default, tuple):
-            default = list(default)
+        default = _default_cell(field)
         if encode_cell(default) is MISSING:
             raise refuse(f"its default {field.default!r} cannot be stored in a cell")
         entry["default"] = default
@@ -184,17 +215,29 @@ def _cell_schema(field: _Field, refuse: Refuse) -> CellSchema:
     return cast("CellSchema", entry)
 
 
+def _default_cell(field: ModelField) -> Any:
+    if isinstance(field.default, enum.Enum):
+        return field.default.value
+    if encode_cell(field.default) is MISSING and field.converter is not None:
+        try:
+            return field.converter(field.default)
+        except (TypeError, ValueError):
+            return field.default
+    return list(field.default) if isinstance(field.default, tuple) else field.default
+
+
 class _Meaning:
     """What an annotation allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[object, str]) -> None:
+        self.names = names
         self.types: dict[str, None] = {}
         self.members: list[Any] = []
         self.allows_null = False
 
     def add(self, annotation: Any, refuse: Refuse) -> None:
         """Take in one annotation, or one member of a union."""
-        annotation = _unwrapped(annotation)
+        annotation = unwrapped(annotation)
         origin = get_origin(annotation)
         if annotation is None or annotation is types.NoneType:
             self.allows_null = True
@@ -210,8 +253,8 @@ class _Meaning:
         elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
             for enum_member in annotation:
                 self._add_member(enum_member, refuse)
-        elif not _is_unset(annotation):
-            self.types[_type_of(origin or annotation, annotation, refuse)] = None
+        elif not is_absence(annotation):
+            self.types[_type_of(origin or annotation, annotation, self.names, refuse)] = None
 
     def as_schema(self, refuse: Refuse) -> dict[str, Any]:
         """Say the same as a schema entry."""
@@ -235,8 +278,12 @@ class _Meaning:
             raise refuse(f"{member!r} can be no member of an enum, only strings, numbers and booleans can")
 
 
-def _unwrapped(annotation: Any) -> Any:
-    """Look through what says nothing about the content: Annotated, Final, NewType and type aliases."""
+def unwrapped(annotation: Any) -> Any:
+    """Look through what says nothing about the content: Annotated, Final, NewType and type aliases.
+
+    >>> unwrapped(Annotated[int, "years"])
+    <class 'int'>
+    """
     while True:
         if get_origin(annotation) in (Annotated, Final):
             annotation = get_args(annotation)[0]
@@ -248,21 +295,28 @@ def _unwrapped(annotation: Any) -> Any:
             return annotation
 
 
-def _type_of(kind: Any, annotation: Any, refuse: Refuse) -> str:
-    if kind in _TYPES:
-        return _TYPES[kind]
+def is_absence(annotation: Any) -> bool:
+    """Tell whether an annotation is that of `MISSING` or of msgspec's ``UNSET``: no cell at all.
+
+    >>> is_absence(MissingType), is_absence(str)
+    (True, False)
+    """
+    return annotation is MissingType or (
+        getattr(annotation, "__name__", "") == "UnsetType" and annotation.__module__.startswith("msgspec")
+    )
+
+
+def _type_of(kind: Any, annotation: Any, names: Mapping[object, str], refuse: Refuse) -> str:
+    if kind in names:
+        return names[kind]
     if is_typeddict(kind) or dataclasses.is_dataclass(kind) or hasattr(kind, "__struct_fields__"):
         return "object"
     if isinstance(kind, type):
         if isinstance(getattr(kind, "model_fields", None), Mapping) or issubclass(kind, Mapping):
             return "object"
-        for base, name in _TYPES.items():
+        for base, name in names.items():
             if isinstance(base, type) and issubclass(kind, base):
                 return name
         if issubclass(kind, Sequence) and not issubclass(kind, (bytes, bytearray, memoryview)):
             return "array"
     raise refuse(f"a cell cannot hold {getattr(annotation, '__name__', annotation)!s}")
-
-
-def _is_unset(annotation: Any) -> bool:
-    return getattr(annotation, "__name__", "") == "UnsetType" and annotation.__module__.startswith("msgspec")
