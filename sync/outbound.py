@@ -245,8 +245,9 @@ class Outbound:
 
     def _was_read(self, generation: int, outgoing: Outgoing) -> None:
         self._reading = False
+        # Also when the rest is not wanted any more: `has_more` may have told of it once, and not again.
+        self.latest = max(self.latest, outgoing.latest)
         if generation == self._generation and self._running:
-            self.latest = max(self.latest, outgoing.latest)
             if outgoing.tables is not None:
                 self.announce_tables(outgoing.tables, outgoing.cookie)
                 if self._on_schema is not None:

@@ -23,8 +23,10 @@ from tests.simulation.oracle import (
     logged,
 )
 from tests.simulation.plan import Fate
+from tests.simulation.waiting import Wait, live_session
 
 SECONDS = 12.0
+WAITING_SECONDS = 3.0
 PATIENCE = 120.0
 TABLES = (
     TableSchema("todo", ("id",), ("text", "done", "n")),
@@ -76,6 +78,9 @@ class History:
             self._begin()
             self._live(SECONDS)
             self._heal()
+            self._rest()
+            self._judge()
+            self._wait_while_all_write()
             self._rest()
             self._judge()
         finally:
@@ -339,6 +344,27 @@ class History:
                 if not reason:
                     return
         raise BrokenPromiseError(f"no agreement {PATIENCE} seconds after all was well: {reason}")
+
+    def _wait_while_all_write(self) -> None:
+        """On good connections, whoever waits for being synced is soon told, and it is true."""
+        begin = self.clock.now
+        for _ in range(self.rng.randint(5, 20)):
+            self.clock.after(self.rng.random() * WAITING_SECONDS, self._edit)
+        self.clock.after(self.rng.random() * WAITING_SECONDS, self._edit_at_the_server)
+        waits: list[Wait] = []
+        for client in self.clients:
+            begin_waiting = partial(self._begin_waiting, client, waits)
+            self.clock.after(self.rng.random() * WAITING_SECONDS, begin_waiting)
+            self.clock.after(WAITING_SECONDS, begin_waiting)
+        while self.clock.now < begin + WAITING_SECONDS or waits:
+            if self.clock.now > begin + PATIENCE:
+                raise BrokenPromiseError(f"nothing comes of waiting: {'; '.join(map(str, waits))}")
+            self.clock.step()
+            waits[:] = [wait for wait in waits if not wait.ended]
+
+    def _begin_waiting(self, client: Client, waits: list[Wait]) -> None:
+        if self.server.up and live_session(client) is not None:
+            waits.append(Wait(client, self.server))
 
     def _give_strict_clients_the_schema(self) -> None:
         for client in self.clients:

@@ -31,10 +31,13 @@ class Sender:
             encoding="msgpack",
             receiver=RECEIVER,
             next_batch=numbers.__next__,
-            has_more=lambda position: position < self.latest,
+            has_more=lambda position: self.has_more(position),
             failed=self.failures.append,
             ring=ring,
         )
+
+    def has_more(self, position: int) -> bool:
+        return position < self.latest
 
     @property
     def latest(self) -> int:
@@ -146,6 +149,22 @@ def test_what_was_read_before_going_back_is_not_sent(site: Site) -> None:
     sender.half.begin(
         since=0, everything_until=0, epoch=EPOCH, cookie=site.catalog.cookie(site.conn), now=0.0
     )
+    sender.half.rewind(0)
+    sender.work()
+
+    assert sender.batches == [(0, 1)]
+
+
+def test_what_was_written_goes_out_though_it_went_back_while_that_was_being_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Sender(site).begin()
+    told = ["there is something new"]
+    monkeypatch.setattr(
+        sender, "has_more", lambda position: bool(told and told.pop()) or position < sender.half.latest
+    )
+    site.put("a", "x")
+    sender.half.pump()
     sender.half.rewind(0)
     sender.work()
 
