@@ -141,6 +141,21 @@ class SchemaSetting(JsonForms):
         """
         return self._write(lambda: (self._replace_tables_rules(None), self._replace_values_rules(None)))
 
+    def has_transaction_changed_schema(self) -> bool:
+        """Tell whether a schema was set or deleted in the open transaction; did-finish listeners may ask.
+
+        Who keeps another store the same must know, for `get_transaction_edits` says nothing of schemas.
+
+        >>> store = Store()
+        >>> with store.transaction():
+        ...     store.set_values_schema({"open": {"type": "boolean"}}).has_transaction_changed_schema()
+        True
+        >>> store.has_transaction_changed_schema()
+        False
+        """
+        self._check_thread()
+        return self._old_tables_rules is not MISSING or self._old_values_rules is not MISSING
+
     def _replace_tables_rules(self, rules: dict[Id, TableRules] | None) -> None:
         if self._old_tables_rules is MISSING:
             self._old_tables_rules = self._tables_rules
