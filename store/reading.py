@@ -134,7 +134,8 @@ class Reading(StoreState):
 
         Numbers come first (an absent cell and None count as 0), then strings, then objects and arrays. Rows
         that compare equal keep the order they came in. `descending` gives the exact reverse; with a sorter it
-        turns round the sorter's result instead. Mirrors TinyBase's ``getSortedRowIds``.
+        turns round the sorter's result instead. While somebody listens to the same order, reading a window of
+        it sorts nothing. Mirrors TinyBase's ``getSortedRowIds``.
 
         Args:
             table_id: The table, or all of these arguments as one mapping (`SortedRowIdsArgs`).
@@ -155,7 +156,13 @@ class Reading(StoreState):
             spec = SortedRowsSpec.from_options(table_id)
         else:
             spec = SortedRowsSpec.from_arguments(table_id, cell_id, descending, offset, limit, sorter)
-        return spec.sort(self._tables.get(spec.table_id, _NO_ROWS))
+        view = self._sorted.find_view(spec)
+        if view is None:
+            return spec.sort(self._tables.get(spec.table_id, _NO_ROWS))
+        if not view.settled:
+            self._sorted.follow_view(spec.table_id, view, self._record.cells.get(spec.table_id, ()))
+            view.settled = self._depth < 0
+        return view.window(spec.offset, spec.limit, spec.reversed)
 
     # --- rows and cells -----------------------------------------------------------------------------------
 

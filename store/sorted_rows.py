@@ -302,6 +302,11 @@ class SortedRows:
             if not views:
                 del self.views[spec.table_id], self._places[spec.table_id]
 
+    def find_view(self, spec: SortedRowsSpec) -> SortedView | None:
+        """Return the view in the order asked for, if somebody has opened it."""
+        views = self.views.get(spec.table_id)
+        return None if views is None or spec.sorter is not None else views.get(_view_key(spec))
+
     def row_came(self, table_id: Id, row_id: Id) -> None:
         """Note that a row was put at the end of its table."""
         places = self._places.get(table_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from typing import Any
@@ -223,12 +224,13 @@ def test_the_order_kept_is_always_the_order_of_sorting_anew(
                         store.set_cell("t", row_id, "c", dice.randrange(8))
         store.set_cell("t", "nudge", "c", dice.random())
         for at, options in enumerate(optionses):
-            if told[at] != store.get_sorted_row_ids(options):
+            if told[at] != copy.copy(store).get_sorted_row_ids(options):
                 raise AssertionError(f"window {windows[at]} was told {told[at]}")
 
 
 def test_a_write_costs_far_less_than_sorting() -> None:
     store = Store().set_table("t", {f"r{at}": {"c": at * 7919 % 10007} for at in range(10_000)})
+    unheard = copy.copy(store)
     store.add_sorted_row_ids_listener("t", "c", False, 0, 10, lambda *_: None)
 
     def seconds(work: Any, times: int) -> float:
@@ -237,9 +239,59 @@ def test_a_write_costs_far_less_than_sorting() -> None:
             work(at)
         return (time.process_time() - began) / times
 
-    sorting = min(seconds(lambda at: store.get_sorted_row_ids("t", "c"), 1) for _ in range(3))
+    sorting = min(seconds(lambda at: unheard.get_sorted_row_ids("t", "c"), 1) for _ in range(3))
     writing = min(seconds(lambda at: store.set_cell("t", f"r{at}", "c", at), 100) for _ in range(3))
     assert writing < sorting / 20
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_reading_an_order_that_is_listened_to_gives_what_sorting_gives_at_any_moment(
+    descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SortedView, "BUCKET", 4)
+    dice, store, sorting = random.Random(11), Store(), Store()
+    windows = [(0, None), (1, 4), (-3, None)]
+    compared = 0
+
+    def compare(_store: object = None, *_: object) -> None:
+        nonlocal compared
+        sorting.del_tables().set_tables(store.get_tables())
+        for offset, limit in windows:
+            expected = sorting.get_sorted_row_ids("t", "c", descending, offset, limit)
+            assert store.get_sorted_row_ids("t", "c", descending, offset, limit) == expected
+            compared += 1
+
+    store.add_sorted_row_ids_listener("t", "c", descending, 0, None, lambda *_: None)
+    store.add_row_listener("t", None, compare)
+    store.add_table_listener("t", compare, mutator=True)
+    store.add_did_finish_transaction_listener(compare)
+    for number in range(150):
+        with store.transaction(do_rollback=lambda store: dice.random() < 0.2):
+            for _ in range(dice.choice((1, 1, 4))):
+                # Rows never come back, so that both stores have them in the same order.
+                if dice.random() < 0.3 and store.has_table("t"):
+                    store.del_row("t", dice.choice(store.get_row_ids("t")))
+                elif dice.random() < 0.5 and store.has_table("t"):
+                    store.set_cell("t", dice.choice(store.get_row_ids("t")), "c", dice.randrange(5))
+                else:
+                    store.set_cell("t", f"r{number}-{dice.random()}", "c", dice.randrange(5))
+                compare()
+        compare()
+    assert compared > 1000
+
+
+def test_reading_a_window_of_an_order_that_is_listened_to_sorts_nothing() -> None:
+    store = Store().set_table("t", {f"r{at}": {"c": at * 7919 % 10007} for at in range(10_000)})
+    unheard = copy.copy(store)
+    store.add_sorted_row_ids_listener("t", "c", True, 0, None, lambda *_: None)
+
+    def seconds(from_store: Store) -> float:
+        began = time.process_time()
+        from_store.get_sorted_row_ids("t", "c", True, 5_000, 50)
+        return time.process_time() - began
+
+    reading, sorting = (min(seconds(which) for _ in range(3)) for which in (store, unheard))
+    assert reading < sorting / 20
 
 
 def test_a_sorter_that_never_finds_equals_loses_no_row() -> None:
