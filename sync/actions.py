@@ -10,17 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from replicell.sync.jobs import Job
+from replicell.persisters.crsqlite.rules import Refusal
+from replicell.sync.jobs import Batch, Job
 
 __all__ = [
     "CLOSE_CODES",
     "Action",
+    "Authenticate",
     "Close",
     "Emit",
     "Progress",
     "Reidentify",
     "Send",
     "SessionOptions",
+    "Validate",
 ]
 
 CLOSE_CODES: Final = {
@@ -28,11 +31,14 @@ CLOSE_CODES: Final = {
     "internal": 1011,
     "malformed": 4400,
     "unauthorized": 4401,
-    "read_only": 4403,
+    "forbidden": 4403,
+    "idle": 4407,
     "timeout": 4408,
     "replaced": 4409,
     "forked": 4410,
+    "expired": 4419,
     "protocol": 4422,
+    "too_many": 4429,
 }
 """Websocket close codes by the reason that goes with them."""
 
@@ -73,7 +79,33 @@ class Progress:
     """Something about the session has changed that its owner may want to look at."""
 
 
-Action: TypeAlias = Send | Close | Reidentify | Progress | Job[Any]
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Find out whether a token is good, and tell the session with `renewed` or `not_renewed`.
+
+    Args:
+        token: What the client has sent.
+    """
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validate:
+    """Have changes judged by their content before they are applied.
+
+    Args:
+        batches: The changes.
+        done: To be called with those that are refused.
+        failed: To be called with the exception if they could not be judged.
+    """
+
+    batches: list[Batch]
+    done: Callable[[list[Refusal]], None]
+    failed: Callable[[BaseException], None]
+
+
+Action: TypeAlias = Send | Close | Reidentify | Progress | Authenticate | Validate | Job[Any]
 
 Emit: TypeAlias = Callable[[Action], None]
 

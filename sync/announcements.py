@@ -10,6 +10,7 @@ import apsw
 from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
 from replicell.persisters.errors import PersisterError
+from replicell.sync.limits import Limits
 from replicell.sync.messages import TableAnnouncement
 
 __all__ = ["SchemaPolicy", "adopt_tables", "announce"]
@@ -27,7 +28,11 @@ def announce(conn: apsw.Connection, catalog: Catalog) -> list[TableAnnouncement]
 
 
 def adopt_tables(
-    conn: apsw.Connection, catalog: Catalog, tables: Iterable[TableAnnouncement], policy: SchemaPolicy
+    conn: apsw.Connection,
+    catalog: Catalog,
+    tables: Iterable[TableAnnouncement],
+    policy: SchemaPolicy,
+    limits: Limits | None = None,
 ) -> list[str]:
     """Create the announced tables and columns that are missing here, where the policy allows it.
 
@@ -36,15 +41,32 @@ def adopt_tables(
         catalog: The connection's catalogue.
         tables: What the other side announced.
         policy: With ``strict`` nothing is created.
+        limits: How many tables and columns may be created, None for as many as cr-sqlite can take.
 
     Returns:
         What is missing here and could not or may not be created, one sentence each. Changes to it are parked.
     """
-    return [
-        problem
-        for table in tables
-        if (problem := _adopt(conn, table, catalog.tables(conn).get(table.name), policy)) is not None
-    ]
+    problems: list[str] = []
+    for table in tables:
+        known = catalog.tables(conn)
+        own = known.get(table.name)
+        problem = _over_limit(table, own, len(known), limits) if policy == "auto" and limits else None
+        problem = problem or _adopt(conn, table, own, policy)
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
+def _over_limit(
+    table: TableAnnouncement, own: CatalogTable | None, tables: int, limits: Limits
+) -> str | None:
+    if own is None and limits.tables is not None and tables >= limits.tables:
+        return f"table {table.name!r} is not created: a room may have {limits.tables} tables here"
+    columns = {*table.columns, *(own.columns if own is not None else ())}
+    is_bigger = own is None or len(columns) > len(own.columns)
+    if is_bigger and limits.columns is not None and len(columns) > limits.columns:
+        return f"table {table.name!r} gets no further columns: a table may have {limits.columns} here"
+    return None
 
 
 def _adopt(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import ssl as ssl_module
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
 from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
+from replicell.persisters.crsqlite.reverting import revert_row
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.persisters.errors import PersisterError
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
@@ -28,10 +31,16 @@ from replicell.sync.messages import ProblemCode, RefusedChange
 from replicell.sync.status import SyncStatus
 from replicell.sync.wire import Wire
 
-__all__ = ["StatusListener", "SyncClient"]
+__all__ = ["RefusedListener", "StatusListener", "SyncClient", "TokenSource"]
 
 StatusListener = Callable[["SyncClient", SyncStatus, str], object]
 """Called with the client, its new status and the detail."""
+
+RefusedListener = Callable[["SyncClient", tuple[RefusedChange, ...]], object]
+"""Called with the client and the changes that were just refused."""
+
+TokenSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""An access token, or what gives one."""
 
 _log = logging.getLogger("replicell.sync.client")
 
@@ -43,21 +52,37 @@ _SMALLEST_MESSAGE_SIZE: Final = 1024 * 1024
 _MAX_REFUSED: Final = 1000
 _MAX_ANSWER: Final = 200
 _MAX_REIDENTIFICATIONS: Final = 3
-_REFUSING_REASONS: Final[tuple[ProblemCode, ...]] = ("malformed", "unauthorized", "read_only", "protocol")
+_REFUSING_REASONS: Final[tuple[ProblemCode, ...]] = (
+    "malformed", "unauthorized", "forbidden", "expired", "protocol",
+)  # fmt: skip
 _REFUSING_CODES: Final = {CLOSE_CODES[reason]: reason for reason in _REFUSING_REASONS}
 _REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
     400: "protocol",
     401: "unauthorized",
-    403: "unauthorized",
+    403: "forbidden",
     404: "protocol",
 }
+_TOKEN_REASONS: Final[frozenset[ProblemCode]] = frozenset(("unauthorized", "forbidden", "expired"))
+_CROWDED_STATUSES: Final = frozenset((429, 503))
+_CROWDED_SECONDS: Final = 5.0
+_MOST_PATIENCE: Final = 300.0
+"""Seconds: longer a server's Retry-After is not believed."""
 
 
 class _End(NamedTuple):
-    """How a connection ended: what went wrong, and the reason if it was a refusal."""
+    """How a connection ended.
+
+    Args:
+        detail: What went wrong.
+        refusal: The reason if it was a refusal.
+        rest: Seconds to wait in any case, because the server asks for it.
+        until_changes: Whether to come back at once when there is something to say.
+    """
 
     detail: str
     refusal: ProblemCode | None = None
+    rest: float = 0.0
+    until_changes: bool = False
 
 
 class SyncClient:
@@ -70,7 +95,8 @@ class SyncClient:
     Args:
         db: An open database.
         url: The room's address: ``ws://host:port/room`` or ``wss://...``.
-        token: The access token, sent in the ``Authorization`` header.
+        token: The access token, sent in the ``Authorization`` header; or a function, plain or async, that is
+            asked for a fresh one at each attempt to connect, and before the last one runs out.
         schema_policy: ``auto`` creates tables and columns that the server announces; ``strict`` parks their
             changes until the program has created them.
         backoff: How long to wait between attempts to connect.
@@ -94,7 +120,7 @@ class SyncClient:
         db: CrSqliteDatabase,
         url: str,
         *,
-        token: str | None = None,
+        token: TokenSource | None = None,
         schema_policy: SchemaPolicy = "auto",
         backoff: Backoff | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -103,7 +129,7 @@ class SyncClient:
         open_timeout: float = 10.0,
     ) -> None:
         check_room_url(url)
-        if token is not None:
+        if token is not None and not callable(token):
             check_token(token)
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
@@ -127,6 +153,7 @@ class SyncClient:
         self._status = SyncStatus.CLOSED
         self._detail = "not started"
         self._listeners: dict[str, StatusListener] = {}
+        self._refused_listeners: dict[str, RefusedListener] = {}
         self._listener_ids = count()
         self._marks = count(1)
         self._waiters: set[asyncio.Future[None]] = set()
@@ -139,6 +166,7 @@ class SyncClient:
         self._last_problem = ""
         self._fork = ""
         self._refusal: ProblemCode = "protocol"
+        self._wants_changes = False
         self._reidentifications = 0
 
     @property
@@ -171,9 +199,20 @@ class SyncClient:
         self._listeners[listener_id] = listener
         return listener_id
 
+    def add_refused_listener(self, listener: RefusedListener) -> str:
+        """Call a listener with changes that one of the two sides could not apply, as soon as that is known.
+
+        Returns:
+            An id for `del_listener`.
+        """
+        listener_id = str(next(self._listener_ids))
+        self._refused_listeners[listener_id] = listener
+        return listener_id
+
     def del_listener(self, listener_id: str) -> Self:
         """Call a listener no more; an unknown id is ignored."""
         self._listeners.pop(listener_id, None)
+        self._refused_listeners.pop(listener_id, None)
         return self
 
     async def start(self) -> Self:
@@ -224,6 +263,66 @@ class SyncClient:
         self._running.set()
         self._wake_waiters()
 
+    async def set_token(self, token: TokenSource) -> None:
+        """Use another access token from now on: sent at once where there is a connection, which it prolongs;
+        and tried at once where the last one was refused.
+
+        Raises:
+            SyncError: It is none.
+        """
+        if not callable(token):
+            check_token(token)
+        self._token = token
+        session = self._session
+        if session is not None and session.state == "live":
+            session.renew(await self._fresh_token() or "")
+        elif self._status is SyncStatus.REFUSED:
+            self._wake_waiters()
+
+    async def revert(self, *changes: RefusedChange) -> tuple[RefusedChange, ...]:
+        """Take refused edits back: the server's cells come in their place, and rows that it does not have go.
+
+        A cell that was edited again after it was refused is left alone, for that edit is judged anew.
+
+        Args:
+            changes: Some of `refused_changes`, which they leave; all if none is given.
+
+        Returns:
+            What was taken back.
+
+        Raises:
+            SyncClosedError: The client is not started, or was closed meanwhile.
+            RefusedError: The server does not take this client.
+        """
+        self._require_started()
+        by_row: dict[tuple[str, bytes], list[RefusedChange]] = {}
+        for change in changes or tuple(self._refused):
+            by_row.setdefault((change.table, change.pk), []).append(change)
+        reverted: list[RefusedChange] = []
+        for (table, pk), of_row in by_row.items():
+            server_id, theirs = await self._row_at_server(table, pk)
+            versions = {change.cid: change.col_version for change in of_row}
+            cids = await self._db.write(
+                revert_row, self._catalog, table, pk, versions, theirs, server_id, origin=self
+            )
+            reverted.extend(change for change in of_row if change.cid in cids)
+            left = [change for change in self._refused if change not in of_row]
+            self._refused = deque(left, maxlen=_MAX_REFUSED)
+        return tuple(reverted)
+
+    async def _row_at_server(self, table: str, pk: bytes) -> tuple[bytes, list[Change]]:
+        while True:
+            session = self._session
+            if session is None or session.state != "live":
+                await self._next_progress()
+                continue
+            number = next(self._marks)
+            session.ask_row(number, table, pk)
+            while self._session is session and session.state == "live":
+                if number in session.rows:
+                    return session.server_id, session.rows.pop(number)
+                await self._next_progress()
+
     async def wait_until_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncio.wait has it
         """Wait until everything committed here so far is on the server's disk, and everything the server has
         is here.
@@ -264,16 +363,19 @@ class SyncClient:
         session = self._session
         if session is None:
             return
+        refused = [change for problem in session.problems for change in problem.rows]
         for problem in session.problems:
-            self._refused.extend(problem.rows)
             self._last_problem = problem.message
         for change in session.refused:
-            self._refused.append(change)
+            refused.append(change)
             self._last_problem = (
                 f"a change of table {change.table!r}, column {change.cid!r} is left out: {change.reason}"
             )
         session.problems.clear()
         session.refused.clear()
+        if refused:
+            self._refused.extend(refused)
+            self._tell_refused(tuple(refused))
         if session.state == "live" and self._running.is_set():
             self._set_status(SyncStatus.SYNCED if session.synced else SyncStatus.SYNCING, self._last_problem)
         self._wake_waiters()
@@ -289,9 +391,13 @@ class SyncClient:
             )
 
     def _on_change(self, change: DatabaseChange) -> None:
-        if change.origin is not self and self._session is not None:
+        if change.origin is self:
+            return
+        if self._session is not None:
             self._session.local_changes()
             self.on_progress()
+        elif self._wants_changes:
+            self._wake_waiters()
 
     async def _run(self) -> None:
         attempt = 0
@@ -312,12 +418,29 @@ class SyncClient:
                 continue
             self._refusal = end.refusal or self._refusal
             self._set_status(SyncStatus.REFUSED if end.refusal else SyncStatus.OFFLINE, end.detail)
-            await self._rest(self._backoff.refused if end.refusal else self._backoff.delay(attempt))
+            self._wants_changes = end.until_changes
+            await self._rest(self._seconds_to_rest(end, attempt))
+            self._wants_changes = False
             attempt += 1
+
+    def _seconds_to_rest(self, end: _End, attempt: int) -> float | None:
+        """Return how long to wait before the next attempt, None for until something is changed here."""
+        if end.refusal in _TOKEN_REASONS and not callable(self._token):
+            return None
+        if end.refusal == "expired":
+            return self._backoff.delay(attempt)
+        if end.refusal or end.until_changes:
+            return self._backoff.refused
+        return end.rest + self._backoff.delay(attempt)
 
     async def _attempt(self) -> _End:
         """Hold one connection for as long as it lasts."""
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token is not None else None
+        try:
+            token = await self._fresh_token()
+        except Exception as error:
+            _log.exception("%s: no token could be had", self._shown_url)
+            return _End(f"no token could be had: {error}")
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else None
         try:
             async with connect(
                 self._url,
@@ -334,7 +457,8 @@ class SyncClient:
             # Whoever answers need not be a server of ours: it may be a whole page.
             words = (error.response.body or b"").decode(errors="replace").split()
             text = f"the server answers {status}: {' '.join(words)[:_MAX_ANSWER]}"
-            return _End(text, _REFUSING_STATUSES.get(status))
+            rest = _seconds(error.response.headers.get("Retry-After")) if status in _CROWDED_STATUSES else 0.0
+            return _End(text, _REFUSING_STATUSES.get(status), rest)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             return _End(f"cannot connect: {in_plain_words(error)}")
 
@@ -355,13 +479,33 @@ class SyncClient:
         if session.got_through:
             self._reidentifications = 0
         reason = websocket.close_reason or self._last_problem or "the connection was lost"
-        return _End(reason, _REFUSING_CODES.get(websocket.close_code or 0))
+        code = websocket.close_code or 0
+        rest = _CROWDED_SECONDS if code == CLOSE_CODES["too_many"] else 0.0
+        return _End(reason, _REFUSING_CODES.get(code), rest, code == CLOSE_CODES["idle"])
+
+    async def _fresh_token(self) -> str | None:
+        if not callable(self._token):
+            return self._token
+        given = self._token()
+        return check_token(await given if inspect.isawaitable(given) else given)
 
     async def _tick(self, session: ClientSession) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             session.tick(loop.time())
+            if session.renew_at is not None and loop.time() >= session.renew_at and callable(self._token):
+                await self._renew(session)
+
+    async def _renew(self, session: ClientSession) -> None:
+        try:
+            token = await self._fresh_token()
+        except Exception:
+            # The next connection asks again.
+            _log.exception("%s: no new token could be had", self._shown_url)
+            token = None
+        if token is not None:
+            session.renew(token)
 
     async def _reidentify(self, reason: str) -> _End:
         """Give the database a new site id; a refusal says why that cannot be."""
@@ -381,7 +525,7 @@ class SyncClient:
         self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
         return _End(reason)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _rest(self, seconds: float | None) -> None:
         """Wait, but not when told to go on."""
         waiter = self._add_waiter()
         await asyncio.wait([waiter], timeout=seconds)
@@ -425,6 +569,13 @@ class SyncClient:
                 waiter.set_result(None)
         self._waiters.clear()
 
+    def _tell_refused(self, changes: tuple[RefusedChange, ...]) -> None:
+        for listener in list(self._refused_listeners.values()):
+            try:
+                listener(self, changes)
+            except Exception:
+                _log.exception("a listener for refused changes failed")
+
     def _set_status(self, status: SyncStatus, detail: str) -> None:
         if (status, detail) == (self._status, self._detail):
             return
@@ -437,3 +588,10 @@ class SyncClient:
             except Exception:
                 _log.exception("a status listener failed")
         self._wake_waiters()
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return min(max(float(retry_after or _CROWDED_SECONDS), 0.0), _MOST_PATIENCE)
+    except ValueError:
+        return _CROWDED_SECONDS

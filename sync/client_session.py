@@ -31,6 +31,7 @@ from replicell.sync.jobs import (
 from replicell.sync.ledger import store_server
 from replicell.sync.messages import (
     PROTOCOL,
+    AskRow,
     Hello,
     Mark,
     Marked,
@@ -38,6 +39,9 @@ from replicell.sync.messages import (
     Problem,
     Ready,
     RefusedChange,
+    Renewed,
+    Row,
+    Token,
     Welcome,
 )
 from replicell.sync.outbound import Outbound
@@ -45,6 +49,8 @@ from replicell.sync.session import Session
 
 __all__ = ["ClientSession"]
 
+_RENEWAL = 0.8
+"""After which part of a token's remaining time a new one is sent."""
 _MARGIN = 64 * 1024
 """What a frame may be bigger than the changes in it."""
 
@@ -93,6 +99,11 @@ class ClientSession(Session):
         self.refused: list[RefusedChange] = []
         """Incoming changes that could not be applied here; the owner takes them out."""
         self.read_only = False
+        self.renew_at: float | None = None
+        """When a new token should be sent, None for never."""
+        self.rows: dict[int, list[Change]] = {}
+        """The server's rows that were asked for, by number."""
+        self._rows_asked: set[int] = set()
         self.got_through = False
         """Whether the handshake has ever been completed."""
 
@@ -110,6 +121,11 @@ class ClientSession(Session):
             and not self._adopting
             and self._inbound.cursor >= self._welcome.version
         )
+
+    @property
+    def server_id(self) -> bytes:
+        """The server's site id."""
+        return self._server.site_id
 
     @property
     def pushed(self) -> int:
@@ -147,6 +163,17 @@ class ClientSession(Session):
         self._asked.add(number)
         self._send(Mark(number))
 
+    def ask_row(self, number: int, table: str, pk: bytes) -> None:
+        """Ask the server how a row stands there; `rows` will have the answer."""
+        self._rows_asked.add(number)
+        self._send(AskRow(number, table, pk))
+
+    def renew(self, token: str) -> None:
+        """Send a new token before the old one runs out."""
+        self.renew_at = None
+        if self.state == "live":
+            self._send(Token(token))
+
     def _introduced(self, introduction: Introduction) -> None:
         self._site_id = introduction.site_id
         self._cookie = introduction.cookie
@@ -164,6 +191,12 @@ class ClientSession(Session):
                 self._asked.remove(number)
                 self.marks[number] = version
                 self._emit(Progress())
+            case Row(number, rows) if number in self._rows_asked:
+                self._rows_asked.remove(number)
+                self.rows[number] = rows
+                self._emit(Progress())
+            case Renewed(expires_in):
+                self._expect_renewal(expires_in)
             case _:
                 super()._on_message(message)
                 self._emit(Progress())
@@ -175,6 +208,9 @@ class ClientSession(Session):
             self._leave_server(problem.message)
         self._emit(Progress())
 
+    def _expect_renewal(self, expires_in: float | None) -> None:
+        self.renew_at = None if expires_in is None else self._now + _RENEWAL * expires_in
+
     def _on_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
             raise ProtocolError(f"the server speaks protocol {welcome.protocol}, this client {PROTOCOL}")
@@ -185,6 +221,7 @@ class ClientSession(Session):
             self._leave_server("this database is a copy of the server's")
             return
         self.read_only = welcome.read_only
+        self._expect_renewal(welcome.expires_in)
         self._server = Cursor(welcome.site_id, welcome.epoch, welcome.since)
         self._adopt(welcome.tables, self._settle)
 
@@ -238,6 +275,7 @@ class ClientSession(Session):
                 epoch=settlement.epoch,
                 cookie=self._cookie,
                 now=self._now,
+                confirmed=welcome.confirmed,
             )
         self._emit(Progress())
 
@@ -308,7 +346,10 @@ class ClientSession(Session):
             self.log.error(
                 "a change of table %r, column %r is not pushed: %s", change.table, change.cid, reason
             )
-        self.refused.extend(RefusedChange(change.table, change.pk, change.cid, reason) for change in changes)
+        self.refused.extend(
+            RefusedChange(change.table, change.pk, change.cid, reason, change.col_version)
+            for change in changes
+        )
         self._emit(Progress())
 
 

@@ -4,9 +4,12 @@ SyncError
 ├── SyncClosedError       something was asked of a client or server that is closed
 ├── SyncTimeoutError      what was waited for did not come about in time
 ├── RefusedError          the server refuses this client until something is changed
+├── AccessDeniedError     raised by an authenticate hook: this request is refused, for this reason
+├── MissingPackageError   an optional package is needed and not installed
 ├── ProtocolError         the other side sent what the protocol does not allow
 │   └── DecodeError       a frame that is no message of this protocol
 ├── RoomNameError         a room name that is not allowed
+├── TooManyRoomsError     the server has all the rooms it takes
 └── SchemaConflictError   an announced table that cannot be made to fit the one that is here
 """
 
@@ -15,7 +18,9 @@ from __future__ import annotations
 from replicell.errors import ReplicellError
 
 __all__ = [
+    "AccessDeniedError",
     "DecodeError",
+    "MissingPackageError",
     "ProtocolError",
     "RefusedError",
     "RoomNameError",
@@ -23,6 +28,7 @@ __all__ = [
     "SyncClosedError",
     "SyncError",
     "SyncTimeoutError",
+    "TooManyRoomsError",
 ]
 
 
@@ -50,6 +56,24 @@ class RefusedError(SyncError, PermissionError):
         self.code = code
 
 
+class AccessDeniedError(SyncError, PermissionError):
+    """A request is refused; an ``authenticate`` hook raises it to say why.
+
+    Args:
+        reason: Why, for the one who asks; it is sent back.
+        forbidden: Whether it is known who asks, and that one may not (403, or close code 4403). Otherwise
+            it is not known, and another token would help (401, 4401).
+    """
+
+    def __init__(self, reason: str, *, forbidden: bool = False) -> None:
+        super().__init__(reason)
+        self.forbidden = forbidden
+
+
+class MissingPackageError(SyncError, ImportError):
+    """An optional package is needed and not installed."""
+
+
 class ProtocolError(SyncError, ValueError):
     """The other side sent something that the protocol does not allow, so the connection is closed.
 
@@ -71,6 +95,10 @@ class DecodeError(ProtocolError):
 
 class RoomNameError(SyncError, ValueError):
     """A room name that is too long or holds characters that are not allowed."""
+
+
+class TooManyRoomsError(SyncError):
+    """A room cannot be opened or made, because the server has all the rooms it takes."""
 
 
 class SchemaConflictError(SyncError, ValueError):

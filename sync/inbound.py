@@ -23,24 +23,33 @@ long."""
 class Inbound:
     """Receives the changes of one sender.
 
-    Up to ``cursor`` everything is applied; up to ``expected`` everything has come. A batch that does not
-    follow is not
-    taken: the sender is asked to go back. So nothing is ever skipped, whatever gets lost on the way.
+    Up to ``confirmed`` everything is acknowledged, up to ``cursor`` applied, and up to ``expected`` it has
+    come. A batch that does not follow is not taken: the sender is asked to go back. So nothing is ever
+    skipped, whatever gets lost on the way.
 
     Args:
         emit: Takes the actions.
         encoding: How frames are encoded.
         apply: Asked to apply batches; answers with `applied` when that is committed.
         transaction_bytes: The biggest batch, in bytes of its frames, that is held back until it is complete.
+        confirms_later: Whether what is applied is not acknowledged before `confirm` is called.
     """
 
     def __init__(
-        self, *, emit: Emit, encoding: Encoding, apply: Callable[[list[Batch]], None], transaction_bytes: int
+        self,
+        *,
+        emit: Emit,
+        encoding: Encoding,
+        apply: Callable[[list[Batch]], None],
+        transaction_bytes: int,
+        confirms_later: bool = False,
     ) -> None:
         self._emit = emit
         self._encoding: Encoding = encoding
         self._apply = apply
         self._transaction_bytes = transaction_bytes
+        self._confirms_later = confirms_later
+        self.confirmed = 0
         self.cursor = 0
         self.expected = 0
         self._queue: list[Batch] = []
@@ -61,9 +70,15 @@ class Inbound:
         """Whether everything that has come is applied."""
         return not self._queue and not self._applying
 
-    def begin(self, cursor: int) -> None:
-        """Expect the changes after a version."""
+    def begin(self, cursor: int, confirmed: int | None = None) -> None:
+        """Expect the changes after a version.
+
+        Args:
+            cursor: The version.
+            confirmed: The version up to which they are acknowledged, if that is not the same.
+        """
         self.cursor = self.expected = cursor
+        self.confirmed = cursor if confirmed is None else confirmed
 
     def hold(self, held: bool) -> None:
         """Apply nothing for now, because the schema is just being changed; or go on."""
@@ -110,8 +125,14 @@ class Inbound:
         self.backlog -= self._applying_backlog
         if reached:
             self.cursor = max(self.cursor, reached[-1])
-            self._acknowledge()
+            if not self._confirms_later:
+                self.confirm(self.cursor)
         self._pump()
+
+    def confirm(self, version: int) -> None:
+        """Acknowledge what is applied up to a version."""
+        self.confirmed = max(self.confirmed, version)
+        self._acknowledge()
 
     def _follows(self, changes: Changes) -> bool:
         return changes.part == 0 if changes.batch != self._batch else changes.part == self._next_part
@@ -156,7 +177,7 @@ class Inbound:
             self._acknowledge()
 
     def _acknowledge(self) -> None:
-        self._emit(Send(encode(Ack(self.cursor), self._encoding)))
+        self._emit(Send(encode(Ack(self.confirmed), self._encoding)))
 
     def _ask_again(self) -> None:
         """Ask for what is missing, once until something of it has come."""

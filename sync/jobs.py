@@ -21,12 +21,15 @@ from replicell.persisters.crsqlite.changes import (
     cut_parts,
     merge_changes,
     read_page,
+    read_row,
 )
 from replicell.persisters.crsqlite.epochs import Cursor, current_epoch, is_known
 from replicell.persisters.crsqlite.rules import Refusal, sift_changes
 from replicell.sync import ledger
 from replicell.sync.announcements import announce
+from replicell.sync.limits import Limits
 from replicell.sync.messages import Changes, Encoding, TableAnnouncement, encode
+from replicell.sync.room_limits import within_limits
 
 __all__ = [
     "Batch",
@@ -44,6 +47,7 @@ __all__ = [
     "introduce",
     "read_outgoing",
     "register",
+    "row_changes",
     "settle",
     "take_in",
 ]
@@ -64,12 +68,14 @@ class Job(Generic[_Result]):
         function: What to do, called with the connection.
         done: To be called with the result once it is committed.
         failed: To be called with the exception if it was rolled back.
+        changes: How many incoming changes it merges.
     """
 
     mode: Literal["read", "write", "run"]
     function: Callable[[apsw.Connection], _Result]
     done: Callable[[_Result], None]
     failed: Callable[[BaseException], None]
+    changes: int = 0
 
 
 class Batch(NamedTuple):
@@ -199,18 +205,35 @@ def introduce(conn: apsw.Connection, catalog: Catalog) -> Introduction:
     )
 
 
-def greet(conn: apsw.Connection, catalog: Catalog, site_id: bytes, cursors: Sequence[Cursor]) -> Greeting:
-    """Look up what a server knows of a client, and whether the client's cursor is of this history (read)."""
+def greet(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    site_id: bytes,
+    cursors: Sequence[Cursor],
+    translate: Callable[[apsw.Connection, Sequence[Cursor]], int] | None = None,
+) -> Greeting:
+    """Look up what a server knows of a client, and whether the client's cursor is of this history (read).
+
+    Args:
+        conn: The server's database.
+        catalog: Its catalogue.
+        site_id: The client's site id.
+        cursors: How far the client has which server.
+        translate: Tells up to which version here a client has everything by its cursors at other nodes.
+    """
     own = _site_id(conn)
     cursor = next((cursor for cursor in cursors if cursor.site_id == own), None)
     reset = cursor is not None and not is_known(conn, cursor)
+    since = 0 if cursor is None or reset else cursor.version
+    if translate is not None and not reset:
+        since = max(since, translate(conn, cursors))
     return Greeting(
         epoch=current_epoch(conn),
         version=catalog.latest_version(conn),
         known=ledger.peer_cursor(conn, site_id),
-        since=0 if cursor is None or reset else cursor.version,
+        since=since,
         reset=reset,
-        unmet=cursor is None or reset,
+        unmet=reset or (cursor is None and not since),
         tables=announce(conn, catalog),
         cookie=catalog.cookie(conn),
     )
@@ -259,7 +282,7 @@ def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:
 def register(conn: apsw.Connection, cursor: Cursor) -> None:
     """Note a client's newest epoch, so that a copy of its file that lives on beside it is found out
     (write)."""
-    ledger.store_peer(conn, cursor)
+    ledger.restart_peer(conn, cursor)
 
 
 def read_outgoing(
@@ -321,6 +344,8 @@ def take_in(
     *,
     trusted: bool,
     batch: int | None = None,
+    turned_down: Sequence[Refusal] = (),
+    limits: Limits | None = None,
 ) -> TakenIn:
     """Judge and merge incoming changes and move the cursor, all in one transaction (write).
 
@@ -332,10 +357,19 @@ def take_in(
         store_cursor: Remembers how far the neighbour's changes are here.
         trusted: See `sift_changes`.
         batch: The number under which to encode the applied changes for others, None for not at all.
+        turned_down: Changes that are refused already.
+        limits: How big values and the database may be, None for as big as they like.
     """
     before = catalog.latest_version(conn)
     changes = batches[0].rows if len(batches) == 1 else [change for one in batches for change in one.rows]
+    too_much: list[Refusal] = []
+    if turned_down:
+        known = {id(refusal.change) for refusal in turned_down}
+        changes = [change for change in changes if id(change) not in known]
+    if limits is not None:
+        changes, too_much = within_limits(conn, changes, limits)
     accepted, refused, unknown = sift_changes(conn, catalog, changes, trusted=trusted)
+    refused.extend((*turned_down, *too_much))
     for failure in reversed(merge_changes(conn, catalog, accepted, site_id)):
         refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
     turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
@@ -354,6 +388,12 @@ def _cursor_after(batches: Sequence[Batch], site_id: bytes) -> Cursor:
     whole = max((batch.until for batch in batches if batch.whole), default=0)
     begun = max((batch.until for batch in batches if not batch.whole), default=0)
     return Cursor(site_id, batches[-1].epoch, whole, begun)
+
+
+def row_changes(conn: apsw.Connection, catalog: Catalog, table: str, pk: bytes) -> list[Change]:
+    """Read all changes that make up a row (read); none if it has never been here."""
+    known = catalog.tables(conn).get(table)
+    return [] if known is None else read_row(conn, known, pk)
 
 
 def drain_parked(conn: apsw.Connection, catalog: Catalog, *, trusted: bool) -> Drained:

@@ -2,6 +2,8 @@
 rows.
 
 - ``replicell_peers``, at the server: how far it has each client's changes.
+- ``replicell_peers_elsewhere``, at a node of a cluster: how far another node has a client's changes, where
+  this one has all of them too.
 - ``replicell_servers``, at the client: how far it has each server's changes, and up to where it must push
   everything anew.
 - ``replicell_parked``, at both: changes of tables or columns that are not known yet.
@@ -18,20 +20,27 @@ from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import Cursor
 
 __all__ = [
+    "LOG_SITE_ID",
     "MAX_PARKED",
     "ParkedChange",
     "ServerRecord",
     "count_parked",
     "create_ledger",
     "meet_server",
+    "own_peer_cursor",
     "park",
     "peer_cursor",
+    "restart_peer",
     "server_cursors",
     "server_record",
+    "store_elsewhere",
     "store_peer",
     "store_server",
     "take_parked",
 ]
+
+LOG_SITE_ID: Final = b"replicell.stream"
+"""The site id under which all that came from other nodes stands in a room's database; 16 bytes like any."""
 
 MAX_PARKED: Final = 100_000
 """How many changes are kept for tables and columns that may never come, so that nobody can fill the disk
@@ -40,11 +49,13 @@ with them."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS replicell_peers(
     site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replicell_peers_elsewhere(
+    site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_servers(
     site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL,
     push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_parked(
-    position INTEGER PRIMARY KEY, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT
+    position INTEGER PRIMARY KEY AUTOINCREMENT, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT
     NULL, val, col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS replicell_parked_cell ON replicell_parked(tbl, pk, cid);
 """
@@ -94,7 +105,18 @@ def create_ledger(conn: apsw.Connection) -> None:
 
 
 def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
-    """Return how far this server has a client's changes, None for a client it has never met."""
+    """Return how far this server has a client's changes, None for a client it has never met.
+
+    What another node has said since the client was here last goes before what was noted then.
+    """
+    row: Any = conn.execute(
+        "SELECT epoch, version, begun FROM replicell_peers_elsewhere WHERE site_id = ?", (site_id,)
+    ).fetchone()
+    return own_peer_cursor(conn, site_id) if row is None else Cursor(site_id, *row)
+
+
+def own_peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
+    """Return how far this server has a client's changes from the client itself, None if it never came."""
     row: Any = conn.execute(
         "SELECT epoch, version, begun FROM replicell_peers WHERE site_id = ?", (site_id,)
     ).fetchone()
@@ -108,6 +130,27 @@ def store_peer(conn: apsw.Connection, cursor: Cursor) -> None:
         " ON CONFLICT(site_id) DO UPDATE SET epoch = excluded.epoch,"
         " version = max(version, excluded.version), begun = max(begun, excluded.begun)"
         " WHERE epoch IS NOT excluded.epoch OR version < excluded.version OR begun < excluded.begun",
+        (cursor.site_id, cursor.epoch, cursor.version, cursor.begun),
+    )
+
+
+def store_elsewhere(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Remember how far a client's changes are here by way of another node."""
+    conn.execute(
+        "INSERT OR REPLACE INTO replicell_peers_elsewhere(site_id, epoch, version, begun)"
+        " VALUES (?, ?, ?, ?)",
+        (cursor.site_id, cursor.epoch, cursor.version, cursor.begun),
+    )
+
+
+def restart_peer(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Remember anew how far this server has a client's changes, when the client has found that to be right.
+
+    What was known before may be of a copy's history: of two histories the greater version must not win.
+    """
+    conn.execute("DELETE FROM replicell_peers_elsewhere WHERE site_id = ?", (cursor.site_id,))
+    conn.execute(
+        "INSERT OR REPLACE INTO replicell_peers(site_id, epoch, version, begun) VALUES (?, ?, ?, ?)",
         (cursor.site_id, cursor.epoch, cursor.version, cursor.begun),
     )
 

@@ -17,6 +17,8 @@ answers in kind::
       Resend │  Schema  ◄──────────────────────► Schema   │   before the first change that needs it
       │  AskSchema ◄──────────────────► Schema     │   when that has not come
       │  Mark    ─────────► Marked                 │   "tell me how far you are now"
+      │  Token   ─────────► Renewed                │   before the old one runs out
+      │  AskRow  ─────────► Row                    │   "how is this with you?", after a refusal
       │                     Problem                │   what is wrong, and which changes it is about
 """
 
@@ -28,14 +30,15 @@ from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.changes import ROW, Change
 from replicell.persisters.crsqlite.epochs import Cursor
-from replicell.persisters.crsqlite.keys import SqlValue
+from replicell.persisters.crsqlite.keys import InvalidKeyError, SqlValue, unpack_key
 from replicell.sync.errors import DecodeError
 
 __all__ = [
     "PROTOCOL",
     "Ack",
+    "AskRow",
     "AskSchema",
     "Changes",
     "Encoding",
@@ -48,9 +51,12 @@ __all__ = [
     "ProblemCode",
     "Ready",
     "RefusedChange",
+    "Renewed",
     "Resend",
+    "Row",
     "Schema",
     "TableAnnouncement",
+    "Token",
     "Welcome",
     "decode",
     "encode",
@@ -64,6 +70,10 @@ ProblemCode: TypeAlias = Literal[
     "malformed",  # a frame that is no message
     "protocol",  # a message that is not allowed now, or a protocol version that is not spoken
     "unauthorized",  # no token, or a wrong one
+    "forbidden",  # nothing may be done in this room
+    "expired",  # the token has run out, and no new one has come
+    "too_many",  # connections or rooms: later it may be taken
+    "idle",  # nothing was said for too long
     "read_only",  # changes from a client that may only read
     "forked",  # this file is a copy of another one, or was restored: it needs a new site id
     "replaced",  # another connection came with the same site id
@@ -100,14 +110,30 @@ class RefusedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         table: Its table.
         pk: Its packed key.
-        cid: Its column.
+        cid: Its column, or ``"-1"`` for the creation or deletion of the whole row.
         reason: Why not.
+        col_version: How often the cell had been written; for a whole row how often it was created and
+            deleted.
     """
 
     table: str
     pk: bytes
     cid: str
     reason: str
+    col_version: int = 0
+
+    @property
+    def key(self) -> tuple[SqlValue, ...]:
+        """The values of the row's key columns; empty if they cannot be read."""
+        try:
+            return unpack_key(self.pk)
+        except InvalidKeyError:
+            return ()
+
+    @property
+    def column(self) -> str | None:
+        """The column's name, None if it is about the row as a whole."""
+        return None if self.cid == ROW else self.cid
 
 
 class Hello(_Base, frozen=True):
@@ -143,6 +169,9 @@ class Welcome(_Base, frozen=True):
         tables: The room's tables.
         max_message_size: The biggest frame that the server takes, in bytes.
         read_only: Whether the client's changes are not wanted.
+        confirmed: Whether what is known of the client's changes counts as acknowledged; if not, an `Ack` will
+            follow.
+        expires_in: Seconds until the client must have sent a new token (`Token`), None for never.
     """
 
     protocol: int
@@ -155,6 +184,54 @@ class Welcome(_Base, frozen=True):
     tables: list[TableAnnouncement]
     max_message_size: int
     read_only: bool = False
+    confirmed: bool = True
+    expires_in: float | None = None
+
+
+class Token(_Base, frozen=True):
+    """The client has a new access token, with which it may stay.
+
+    Args:
+        token: The token.
+    """
+
+    token: str
+
+
+class Renewed(_Base, frozen=True):
+    """The new token is good.
+
+    Args:
+        expires_in: Seconds until a newer one is needed, None for never.
+    """
+
+    expires_in: float | None
+
+
+class AskRow(_Base, frozen=True):
+    """Asks how a row stands at the server, because a change of it was refused.
+
+    Args:
+        number: Any number, which comes back.
+        table: The row's table.
+        pk: Its packed key.
+    """
+
+    number: int
+    table: str
+    pk: bytes
+
+
+class Row(_Base, frozen=True):
+    """The answer to `AskRow`.
+
+    Args:
+        number: The number that was asked with.
+        rows: All changes that make up the row; none if it has never been there.
+    """
+
+    number: int
+    rows: list[Change]
 
 
 class Ready(_Base, frozen=True):
@@ -266,7 +343,8 @@ class Problem(_Base, frozen=True):
     Args:
         code: What kind of problem, for programs.
         message: What was wrong, the rule and the next step.
-        rows: The changes it is about, at most 100 of them; others of their batch were applied.
+        rows: The changes it is about, at most 100, more in further messages; others of their batch were
+            applied.
     """
 
     code: ProblemCode
@@ -286,11 +364,29 @@ Message: TypeAlias = (
     | Heartbeat
     | Mark
     | Marked
+    | Token
+    | Renewed
+    | AskRow
+    | Row
     | Problem
 )
 
 _MapMessage: TypeAlias = (
-    Hello | Welcome | Ready | Schema | AskSchema | Ack | Resend | Heartbeat | Mark | Marked | Problem
+    Hello
+    | Welcome
+    | Ready
+    | Schema
+    | AskSchema
+    | Ack
+    | Resend
+    | Heartbeat
+    | Mark
+    | Marked
+    | Token
+    | Renewed
+    | AskRow
+    | Row
+    | Problem
 )
 
 # A MessagePack array begins with 0x90 to 0x9f or 0xdc, 0xdd; msgspec does not mix arrays and maps in one
@@ -309,7 +405,7 @@ def encode(message: Message, encoding: Encoding = "msgpack") -> bytes | str:
     """Encode a message: bytes for a binary frame, or a string for a text frame."""
     if encoding == "msgpack":
         return _pack(message)
-    if isinstance(message, Changes):
+    if isinstance(message, (Changes, Row)):
         message = msgspec.structs.replace(
             message, rows=[_with_val(row, _val_to_json(row.val)) for row in message.rows]
         )
@@ -341,11 +437,13 @@ def decode(frame: bytes | str) -> Message:
 def _decode_json(frame: str) -> Message:
     if not frame.lstrip().startswith("["):
         message: Message = _map_from_json(frame)
-        return message
-    changes: Changes = _changes_from_json(frame)
-    return msgspec.structs.replace(
-        changes, rows=[_with_val(row, _val_from_json(row.val)) for row in changes.rows]
-    )
+    else:
+        message = _changes_from_json(frame)
+    if isinstance(message, (Changes, Row)):
+        message = msgspec.structs.replace(
+            message, rows=[_with_val(row, _val_from_json(row.val)) for row in message.rows]
+        )
+    return message
 
 
 def _with_val(row: Change, val: SqlValue) -> Change:

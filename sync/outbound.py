@@ -103,7 +103,16 @@ class Outbound:
             else min(self.acked, self.position)
         )
 
-    def begin(self, *, since: int, everything_until: int, epoch: bytes, cookie: object, now: float) -> None:
+    def begin(
+        self,
+        *,
+        since: int,
+        everything_until: int,
+        epoch: bytes,
+        cookie: object,
+        now: float,
+        confirmed: bool = True,
+    ) -> None:
         """Start sending.
 
         Args:
@@ -112,8 +121,10 @@ class Outbound:
             epoch: The own newest epoch.
             cookie: The schema that was announced.
             now: The time in seconds.
+            confirmed: Whether everything up to there is acknowledged; if not, that is still to come.
         """
-        self.position = self.announced = self.acked = since
+        self.position = self.announced = since
+        self.acked = since if confirmed else 0
         self._everything_until = everything_until
         self.epoch = epoch
         self._cookie = cookie

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import apsw
 
 from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync import ledger
 from replicell.sync.actions import Emit, SessionOptions
 from replicell.sync.announcements import SchemaPolicy, announce
 from replicell.sync.jobs import Job, Outgoing, TakenIn, read_outgoing
+from replicell.sync.limits import Limits
 from replicell.sync.messages import TableAnnouncement
 from replicell.sync.ring import Ring, RingEntry
 
 if TYPE_CHECKING:
     from replicell.sync.server_session import ServerSession
 
-__all__ = ["DEFAULT_MAX_MESSAGE_SIZE", "Room", "RoomState", "prepare_room"]
-
-DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
+__all__ = ["Room", "RoomState", "prepare_room"]
 
 
 class RoomState(NamedTuple):
@@ -49,6 +50,23 @@ def prepare_room(conn: apsw.Connection, catalog: Catalog) -> RoomState:
     )
 
 
+class Replicator(Protocol):
+    """What brings a room's changes to the other nodes of a cluster."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything is there already."""
+        ...
+
+    def when_replicated(self, site_id: bytes, confirmed: Callable[[], None]) -> None:
+        """See `Room.when_replicated`."""
+        ...
+
+    def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
+        """Return the version up to which a client has everything, by its cursors at other nodes (read)."""
+        ...
+
+
 class Room:
     """Shares the recent changes of one database among its clients' sessions, without I/O.
 
@@ -58,7 +76,7 @@ class Room:
         state: What `prepare_room` said.
         schema_policy: Whether tables that clients announce are created.
         options: Times and sizes of its sessions.
-        max_message_size: The biggest frame that a client may send, in bytes.
+        limits: What its clients may put into it.
     """
 
     def __init__(
@@ -69,13 +87,13 @@ class Room:
         state: RoomState,
         schema_policy: SchemaPolicy = "auto",
         options: SessionOptions | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        limits: Limits | None = None,
     ) -> None:
         self._emit = emit
         self.catalog = catalog
         self.schema_policy: SchemaPolicy = schema_policy
         self.options = options or SessionOptions()
-        self.max_message_size = max_message_size
+        self.limits = limits or Limits()
         self.site_id = state.site_id
         self.version = state.version
         self.ring = Ring(state.version)
@@ -85,6 +103,8 @@ class Room:
         self._batches = count(1)
         self._refilling = False
         self._refill_again = False
+        self.replicator: Replicator | None = None
+        """Brings what is committed here to the other nodes, if there are any."""
 
     @property
     def clients(self) -> int:
@@ -110,6 +130,18 @@ class Room:
     def has_more(self, position: int) -> bool:
         """Tell whether there are changes after a version."""
         return position < self.version
+
+    def when_replicated(self, site_id: bytes, confirmed: Callable[[], None]) -> None:
+        """Call back once all that is committed now is as safe as an acknowledgement says.
+
+        Args:
+            site_id: The client whose changes it is about.
+            confirmed: Called without arguments, at once if there are no other nodes.
+        """
+        if self.replicator is None:
+            confirmed()
+        else:
+            self.replicator.when_replicated(site_id, confirmed)
 
     def committed(self, taken: TakenIn, author: bytes) -> None:
         """A client's changes are committed: share them with the others."""

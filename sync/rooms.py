@@ -14,7 +14,9 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseCha
 from replicell.sync.access import room_file_name
 from replicell.sync.actions import Action, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.errors import TooManyRoomsError
 from replicell.sync.jobs import Job
+from replicell.sync.limits import Limits
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.wire import run_job
 
@@ -44,7 +46,7 @@ class OpenRoom:
             raise RuntimeError(f"the room {self.name!r} is not open yet")
         return self._room
 
-    async def open(self, policy: SchemaPolicy, options: SessionOptions, max_message_size: int) -> None:
+    async def open(self, policy: SchemaPolicy, options: SessionOptions, limits: Limits) -> None:
         """Open the database and prepare it."""
         await self.db.open()
         try:
@@ -56,7 +58,7 @@ class OpenRoom:
                 state=state,
                 schema_policy=policy,
                 options=options,
-                max_message_size=max_message_size,
+                limits=limits,
             )
             self.db.on_change(self._on_change)
         except BaseException:
@@ -86,7 +88,7 @@ class RoomHost:
         data_dir: The folder of the rooms' files.
         schema_policy: Whether tables that clients announce are created.
         options: Times and sizes of the sessions.
-        max_message_size: The biggest frame that a client may send, in bytes.
+        limits: How many rooms there may be, and what clients may put into them.
         idle_seconds: How long a room stays open without clients.
     """
 
@@ -96,13 +98,13 @@ class RoomHost:
         *,
         schema_policy: SchemaPolicy,
         options: SessionOptions,
-        max_message_size: int,
+        limits: Limits,
         idle_seconds: float,
     ) -> None:
         self._data_dir = data_dir
         self._schema_policy: SchemaPolicy = schema_policy
         self._options = options
-        self._max_message_size = max_message_size
+        self._limits = limits
         self._idle_seconds = idle_seconds
         self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -142,6 +144,7 @@ class RoomHost:
             timer.cancel()
         opening = self._rooms.get(name)
         if opening is None:
+            self._make_room_for(name)
             opening = asyncio.get_running_loop().create_task(self._open(name))
             self._rooms[name] = opening
         try:
@@ -152,9 +155,24 @@ class RoomHost:
                 del self._rooms[name]
             raise
 
+    def _make_room_for(self, name: str) -> None:
+        """Let an idle room go if there are as many as may be open; refuse the new one if none is idle."""
+        limits = self._limits
+        if limits.open_rooms is not None and len(self._rooms) >= limits.open_rooms:
+            if not self._timers:
+                raise TooManyRoomsError(f"all the {limits.open_rooms} rooms that may be open are in use")
+            idle = next(iter(self._timers))
+            self._timers.pop(idle).cancel()
+            self._start_closing(idle)
+        if limits.rooms is not None and not (self._data_dir / room_file_name(name)).exists():
+            there = {path.name for path in self._data_dir.glob("*.db")}
+            there.update(room_file_name(room) for room in self._rooms)
+            if len(there) >= limits.rooms:
+                raise TooManyRoomsError(f"there are {limits.rooms} rooms already, and no more are made")
+
     async def _open(self, name: str) -> OpenRoom:
         opened = OpenRoom(name, CrSqliteDatabase(self._data_dir / room_file_name(name)))
-        await opened.open(self._schema_policy, self._options, self._max_message_size)
+        await opened.open(self._schema_policy, self._options, self._limits)
         _log.info("room %r is open", name)
         return opened
 

@@ -5,31 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl as ssl_module
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
 from websockets.typing import Origin
 
 from replicell.persisters.crsqlite.extension import extension_path
 from replicell.persisters.errors import PersisterError
-from replicell.sync.access import StaticTokens, room_name
+from replicell.sync.access import Authenticate, Identity, Request, StaticTokens, room_name
+from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
-from replicell.sync.addresses import check_port, check_token, in_plain_words
+from replicell.sync.addresses import check_port, in_plain_words
 from replicell.sync.announcements import SchemaPolicy
-from replicell.sync.errors import DecodeError, RoomNameError, SyncClosedError, SyncError
+from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.change_sets import Validate
+from replicell.sync.client_addresses import ClientAddresses, neighbourhood
+from replicell.sync.errors import (
+    DecodeError,
+    RoomNameError,
+    SyncClosedError,
+    SyncError,
+    TooManyRoomsError,
+)
+from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
-from replicell.sync.room import DEFAULT_MAX_MESSAGE_SIZE
 from replicell.sync.rooms import RoomHost
-from replicell.sync.server_session import Access, ServerSession
-from replicell.sync.wire import Wire
+from replicell.sync.serving import ServedConnection
+from replicell.sync.wire import short_reason
 
 __all__ = ["SyncServer"]
 
@@ -37,6 +50,12 @@ _log = logging.getLogger("replicell.sync.server")
 
 _TICK_SECONDS: Final = 1.0
 _HEALTH_PATH: Final = "/healthz"
+_RETRY_AFTER_SECONDS: Final = 5
+_STATUSES: Final[dict[Verdict, HTTPStatus]] = {
+    "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 
 
 class SyncServer:
@@ -51,14 +70,21 @@ class SyncServer:
         port: The port; 0 for any free one, see `port`.
         tokens: Tokens whose bearers may read and write. Without any token at all everybody may.
         read_only_tokens: Tokens whose bearers may only read.
+        authenticate: Instead of tokens: a function, plain or async, that is given a `Request` and returns the
+            `Identity` of who sends it, or None. `StaticTokens` and `JwtTokens` are such functions.
+        validate: A function, plain or async, that is given a `ChangeSet` and the `Identity` of who sends it,
+            and returns None to take it, or why it is refused.
         origins: Web pages that may connect from browsers, as ``https://example.com``; ``*`` for all. Programs
             that are no browsers send no origin and are not concerned.
         schema_policy: ``auto`` creates tables and columns that clients announce; ``strict`` parks their
             changes until they have been created in the room's file.
-        max_message_size: The biggest frame that is taken, in bytes.
+        limits: What a client, a room and all of them may have.
+        trusted_proxies: Addresses or networks of proxies whose ``proxy_header`` is believed.
+        proxy_header: The header in which they say for whom they speak.
         room_idle_seconds: How long a room stays open without clients.
         ssl: A server-side context, for ``wss://``.
         options: Times and sizes of the protocol.
+        clock: The time in seconds since 1970, by which identities expire.
 
     Raises:
         SyncError: An argument is out of range.
@@ -78,19 +104,20 @@ class SyncServer:
         port: int = 8040,
         tokens: Iterable[str] = (),
         read_only_tokens: Iterable[str] = (),
+        authenticate: Authenticate | None = None,
+        validate: Validate | None = None,
         origins: Iterable[str] = (),
         schema_policy: SchemaPolicy = "auto",
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        limits: Limits | None = None,
+        trusted_proxies: Iterable[str] = (),
+        proxy_header: str = "X-Forwarded-For",
         room_idle_seconds: float = 60.0,
         ssl: ssl_module.SSLContext | None = None,
         options: SessionOptions | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
-        if max_message_size < _SMALLEST_MESSAGE_SIZE:
-            raise SyncError(
-                f"max_message_size is at least {_SMALLEST_MESSAGE_SIZE} bytes, not {max_message_size}"
-            )
         if not 0 <= room_idle_seconds < float("inf"):
             raise SyncError(f"room_idle_seconds is a number of seconds, 0 or more, not {room_idle_seconds}")
         allowed = _several("origins", origins)
@@ -99,22 +126,23 @@ class SyncServer:
         self._data_dir = Path(data_dir)
         self._host = host
         self._port = check_port(port)
-        self._tokens = StaticTokens(
-            map(check_token, _several("tokens", tokens)),
-            map(check_token, _several("read_only_tokens", read_only_tokens)),
-        )
+        self._limits = limits or Limits()
+        self._gate = Gate(_one_of(authenticate, tokens, read_only_tokens), self._limits.hook_seconds)
+        self._validate = validate
+        self._addresses = ClientAddresses(trusted_proxies, proxy_header)
+        self._attendance = Attendance(self._limits, time.monotonic)
+        self._clock = clock
         self._origins = None if "*" in allowed else [None, *map(Origin, allowed)]
         self._ssl = ssl
-        self._options = options or SessionOptions()
-        self._max_message_size = max_message_size
+        self._options = replace(options or SessionOptions(), handshake_timeout=self._limits.handshake_seconds)
         self._rooms = RoomHost(
             self._data_dir,
             schema_policy=schema_policy,
             options=self._options,
-            max_message_size=max_message_size,
+            limits=self._limits,
             idle_seconds=room_idle_seconds,
         )
-        self._sessions: set[ServerSession] = set()
+        self._served: set[ServedConnection] = set()
         self._server: Server | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -162,9 +190,10 @@ class SyncServer:
                 origins=self._origins,
                 compression=None,
                 ssl=self._ssl,
-                open_timeout=self._options.handshake_timeout,
-                max_size=self._max_message_size,
+                open_timeout=self._limits.handshake_seconds,
+                max_size=self._limits.message_bytes,
                 server_header=None,
+                create_connection=_counted(self._attendance),
             )
         except OSError as error:
             raise SyncError(
@@ -198,83 +227,175 @@ class SyncServer:
     ) -> None:
         await self.close()
 
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _process_request(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Answer what needs no websocket, and refuse what may not have one."""
         if urlsplit(request.path).path == _HEALTH_PATH and "Upgrade" not in request.headers:
             return connection.respond(HTTPStatus.OK, "ok\n")
         try:
-            room_name(urlsplit(request.path).path)
-        except RoomNameError as error:
+            wanted = self._read_request(connection, request)
+        except (RoomNameError, ValueError) as error:
             return connection.respond(HTTPStatus.BAD_REQUEST, f"{error}\n")
-        try:
-            token = _token(request)
-        except ValueError:
-            return connection.respond(
-                HTTPStatus.BAD_REQUEST, "the Authorization header was sent more than once\n"
-            )
-        if token is not None and self._tokens.access(token) is None:
-            return connection.respond(
-                HTTPStatus.UNAUTHORIZED, "the token is not valid here: ask for one where the server is run\n"
-            )
+        if not isinstance(connection, _Connection):
+            return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "the connection was not counted\n")
+        refusal = connection.seat.take(wanted.address)
+        if refusal is not None:
+            _log.warning("room %r: %s", wanted.room, refusal)
+            return _try_later(connection, HTTPStatus.TOO_MANY_REQUESTS, refusal)
+        wicket = await self._gate.ask(wanted)
+        connection.admitted, connection.wanted = wicket.identity, wanted
+        if wicket.verdict == "unauthorized" and wanted.token is None:
+            # It may come in the first message, which the gate is asked about then.
+            return None
+        if wicket.verdict is not None:
+            _log.warning("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            return connection.respond(_STATUSES[wicket.verdict], f"{wicket.reason}\n")
         return None
 
+    def _read_request(self, connection: ServerConnection, request: HttpRequest) -> Request:
+        parts = urlsplit(request.path)
+        headers: dict[str, str] = {}
+        for name, value in request.headers.raw_items():
+            name = name.lower()
+            if name == "authorization" and name in headers:
+                raise ValueError("the Authorization header was sent more than once")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        query = parse_qs(parts.query)
+        peer = connection.remote_address
+        return Request(
+            room=room_name(parts.path),
+            token=_bearer(headers.get("authorization", "")) or next(iter(query.get("token", ())), None),
+            headers=headers,
+            query=query,
+            address=self._addresses.find(str(peer[0]) if peer else "", headers),
+            origin=headers.get("origin"),
+        )
+
     async def _handle(self, websocket: ServerConnection) -> None:
-        request = websocket.request
-        if request is None:
+        if not isinstance(websocket, _Connection) or websocket.wanted is None:
             return
-        name = room_name(urlsplit(request.path).path)
+        wanted, identity, first = websocket.wanted, websocket.admitted, None
         try:
-            access, first = await self._admit(websocket, _token(request))
-        except (ConnectionClosed, TimeoutError):
+            if identity is None:
+                async with asyncio.timeout(self._limits.handshake_seconds):
+                    first = await websocket.recv()
+                identity = await self._admit(websocket, wanted, first)
+        except TimeoutError:
+            await websocket.close(CLOSE_CODES["timeout"], "no first message came")
+        except ConnectionClosed:
             return
-        if access is None:
+        if identity is None:
             return
+        key = identity.name or neighbourhood(wanted.address)
+        bucket = self._attendance.bucket(key)
         try:
-            async with self._rooms.entered(name) as opened:
-                wire = Wire(websocket, opened.db, opened)
-                session = ServerSession(emit=wire.emit, room=opened.room, access=access)
-                self._sessions.add(session)
+            await self._serve(websocket, wanted, identity, bucket, first)
+        finally:
+            self._attendance.return_bucket(key)
+
+    async def _serve(
+        self,
+        websocket: ServerConnection,
+        wanted: Request,
+        identity: Identity,
+        bucket: TokenBucket | None,
+        first: bytes | str | None,
+    ) -> None:
+        try:
+            async with self._rooms.entered(wanted.room) as opened:
+                served = ServedConnection(
+                    websocket,
+                    opened,
+                    request=wanted,
+                    identity=identity,
+                    gate=self._gate,
+                    validate=self._validate,
+                    limits=self._limits,
+                    bucket=bucket,
+                    wall_clock=self._clock,
+                )
+                self._served.add(served)
                 try:
-                    await wire.run(session, first)
+                    await served.run(first)
                 finally:
-                    self._sessions.discard(session)
+                    self._served.discard(served)
+        except TooManyRoomsError as error:
+            _log.warning("room %r: %s", wanted.room, error)
+            await websocket.close(CLOSE_CODES["too_many"], str(error))
         except PersisterError as error:
-            _log.error("room %r cannot be opened: %s", name, error)
+            _log.error("room %r cannot be opened: %s", wanted.room, error)
             await websocket.close(CLOSE_CODES["internal"], "the room cannot be opened, see the server's log")
 
     async def _admit(
-        self, websocket: ServerConnection, token: str | None
-    ) -> tuple[Access | None, bytes | str | None]:
-        """Find out what a client may do, if need be from its first message; nothing is opened for
-        strangers."""
-        if token is not None or self._tokens.open_to_all:
-            return self._tokens.access(token), None
-        async with asyncio.timeout(self._options.handshake_timeout):
-            first = await websocket.recv()
+        self, websocket: ServerConnection, wanted: Request, first: bytes | str
+    ) -> Identity | None:
+        """Find out from the first message what a client may do; nothing is opened for strangers."""
         try:
             hello = decode(first)
         except DecodeError:
             hello = None
-        access = self._tokens.access(hello.token if isinstance(hello, Hello) else None)
-        if access is None:
-            text = "this room needs a valid token: give one in the Authorization header, the address or Hello"
-            await websocket.send(
-                encode(Problem("unauthorized", text), "json" if isinstance(first, str) else "msgpack")
-            )
-            await websocket.close(
-                CLOSE_CODES["unauthorized"], "this room needs a valid token: give one with token= or --token"
-            )
-        return access, first
+        token = hello.token if isinstance(hello, Hello) else None
+        wicket = (
+            await self._gate.ask(replace(wanted, token=token))
+            if token is not None
+            else Wicket(None, "unauthorized", NO_TOKEN)
+        )
+        if wicket.verdict is not None:
+            _log.warning("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            problem = Problem(wicket.verdict, wicket.reason)
+            await websocket.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
+            await websocket.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))
+        return wicket.identity
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            for session in list(self._sessions):
-                session.tick(loop.time())
+            self._attendance.tick()
+            for served in list(self._served):
+                served.tick(loop.time())
 
 
-_SMALLEST_MESSAGE_SIZE: Final = 128 * 1024
+class _Connection(ServerConnection):
+    """A connection that is counted from the first moment to the last."""
+
+    attendance: ClassVar[Attendance]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.seat = Seat(self.attendance)
+        self.wanted: Request | None = None
+        self.admitted: Identity | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.seat.arrive()
+        if self.attendance.overcrowded:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.seat.leave()
+        super().connection_lost(exc)
+
+
+def _counted(attendance: Attendance) -> type[_Connection]:
+    return type("_CountedConnection", (_Connection,), {"attendance": attendance})
+
+
+def _one_of(
+    authenticate: Authenticate | None, tokens: Iterable[str], read_only_tokens: Iterable[str]
+) -> Authenticate:
+    known = _several("tokens", tokens), _several("read_only_tokens", read_only_tokens)
+    if authenticate is None:
+        return StaticTokens(*known)
+    if any(known):
+        raise SyncError("give either authenticate= or tokens=: StaticTokens is one that knows tokens")
+    return authenticate
+
+
+def _try_later(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
+    response = connection.respond(status, f"{text}\n")
+    response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return response
 
 
 def _several(name: str, given: Iterable[str]) -> list[str]:
@@ -303,9 +424,6 @@ def _make_writable(folder: Path) -> None:
         ) from error
 
 
-def _token(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    given = parse_qs(urlsplit(request.path).query).get("token")
-    return given[0] if given else None
+def _bearer(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

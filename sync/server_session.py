@@ -6,19 +6,32 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import apsw
 
+from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import EPOCH_BYTES, Cursor
 from replicell.persisters.crsqlite.identity import SITE_ID_BYTES
-from replicell.sync.actions import Emit
+from replicell.persisters.crsqlite.rules import Refusal
+from replicell.sync.actions import Authenticate, Emit, Validate
 from replicell.sync.errors import ProtocolError
 from replicell.sync.inbound import Inbound
-from replicell.sync.jobs import Batch, Drained, Greeting, Job, TakenIn, greet, register, take_in
-from replicell.sync.ledger import store_peer
+from replicell.sync.jobs import (
+    Batch,
+    Drained,
+    Greeting,
+    Job,
+    TakenIn,
+    greet,
+    register,
+    row_changes,
+    take_in,
+)
+from replicell.sync.ledger import LOG_SITE_ID, store_peer
 from replicell.sync.messages import (
     PROTOCOL,
+    AskRow,
     Changes,
     Encoding,
     Hello,
@@ -26,7 +39,10 @@ from replicell.sync.messages import (
     Marked,
     Message,
     Ready,
+    Renewed,
+    Row,
     TableAnnouncement,
+    Token,
     Welcome,
 )
 from replicell.sync.outbound import Outbound
@@ -38,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = ["Access", "ServerSession"]
 
 _Result = TypeVar("_Result")
+
+_ROWS_A_PROBLEM: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,8 @@ class ServerSession(Session):
         emit: Takes the actions.
         room: The room it is connected to.
         access: What it may do there.
+        validates: Whether its changes are judged by their content (`Validate`) before they are applied.
+        expires_in: Seconds until it must have shown a new token, None for never.
     """
 
     log: ClassVar[logging.Logger] = logging.getLogger("replicell.sync.server")
@@ -79,17 +99,33 @@ class ServerSession(Session):
         emit: Emit,
         room: Room,
         access: Access,
+        validates: bool = False,
+        expires_in: float | None = None,
     ) -> None:
         super().__init__(
-            emit=emit, catalog=room.catalog, schema_policy=room.schema_policy, options=room.options
+            emit=emit,
+            catalog=room.catalog,
+            schema_policy=room.schema_policy,
+            options=room.options,
+            limits=room.limits,
         )
         self._room = room
         self._access = access
+        self._validates = validates
+        self._expires_in = expires_in
         self._lease = _Lease()
         self._greeting: Greeting | None = None
+        self._unconfirmed = False
         self.site_id = b""
+        self.heard_at = 0.0
+        """When the client said something last."""
+
+    def start(self, now: float) -> None:
+        super().start(now)
+        self.heard_at = now
 
     def receive(self, frame: bytes | str, now: float) -> None:
+        self.heard_at = now
         encoding: Encoding = "json" if isinstance(frame, str) else "msgpack"
         if self.state == "handshake":
             self._encoding = encoding
@@ -113,6 +149,16 @@ class ServerSession(Session):
         self._problem("replaced", text)
         self.close("replaced", text)
 
+    def renewed(self, expires_in: float | None) -> None:
+        """The new token is good for so many seconds, None for ever."""
+        if self.state != "closed":
+            self._send(Renewed(expires_in))
+
+    def not_renewed(self, reason: str) -> None:
+        """The new token is not good; the old one holds until it runs out."""
+        if self.state != "closed":
+            self._problem("unauthorized", reason)
+
     def connection_lost(self) -> None:
         super().connection_lost()
         self._room.leave(self)
@@ -126,6 +172,11 @@ class ServerSession(Session):
             case Mark(number) if self._outbound is not None:
                 self._outbound.announce_up_to(self._room.version)
                 self._send(Marked(number, self._room.version))
+            case Token(token) if self.state == "live":
+                self._emit(Authenticate(token))
+            case AskRow(number, table, pk) if self.state == "live":
+                read = partial(row_changes, catalog=self._catalog, table=table, pk=pk)
+                self._job("read", read, partial(self._row_read, number))
             case _:
                 super()._on_message(message)
 
@@ -134,6 +185,8 @@ class ServerSession(Session):
             raise ProtocolError(f"this server speaks protocol {PROTOCOL}, not {hello.protocol}")
         if len(hello.site_id) != SITE_ID_BYTES:
             raise ProtocolError(f"a site id has {SITE_ID_BYTES} bytes, not {len(hello.site_id)}")
+        if hello.site_id == LOG_SITE_ID:
+            raise ProtocolError("this site id is the servers' own")
         if hello.site_id == self._room.site_id:
             # The client goes by itself, once it has taken note; else the handshake's time runs out.
             self._problem("forked", "this database is a copy of the server's own: give it a new site id")
@@ -146,7 +199,14 @@ class ServerSession(Session):
             self._greet(hello)
 
     def _greet(self, hello: Hello) -> None:
-        look_up = partial(greet, catalog=self._catalog, site_id=hello.site_id, cursors=hello.cursors)
+        replicator = self._room.replicator
+        look_up = partial(
+            greet,
+            catalog=self._catalog,
+            site_id=hello.site_id,
+            cursors=hello.cursors,
+            translate=replicator.translate if replicator is not None else None,
+        )
         self._job("read", look_up, self._greeted)
 
     def _greeted(self, greeting: Greeting) -> None:
@@ -156,6 +216,7 @@ class ServerSession(Session):
             )
         self._room.describe(greeting.tables, greeting.cookie)
         self._greeting = greeting
+        self._unconfirmed = self._room.replicator is not None and not self._room.replicator.settled
         self._send(
             Welcome(
                 protocol=PROTOCOL,
@@ -166,10 +227,15 @@ class ServerSession(Session):
                 since=greeting.since,
                 reset=greeting.reset,
                 tables=greeting.tables,
-                max_message_size=self._room.max_message_size,
+                max_message_size=self._room.limits.message_bytes,
                 read_only=not self._access.write,
+                confirmed=not self._unconfirmed,
+                expires_in=self._expires_in,
             )
         )
+
+    def _row_read(self, number: int, rows: list[Change]) -> None:
+        self._send(Row(number, rows))
 
     def _on_ready(self, ready: Ready, greeting: Greeting) -> None:
         known = greeting.known.version if greeting.known is not None else 0
@@ -181,8 +247,11 @@ class ServerSession(Session):
             encoding=self._encoding,
             apply=self._apply,
             transaction_bytes=self._options.transaction_bytes,
+            confirms_later=self._room.replicator is not None,
         )
-        self._inbound.begin(ready.since)
+        self._inbound.begin(ready.since, 0 if self._unconfirmed else None)
+        if self._unconfirmed:
+            self._confirm_later(self._inbound)
         self._outbound = Outbound(
             emit=self._emit,
             catalog=self._catalog,
@@ -195,7 +264,8 @@ class ServerSession(Session):
             ring=self._room.ring,
         )
         if self._access.write:
-            cursor = Cursor(self.site_id, ready.epoch, known)
+            begun = greeting.known.begun if greeting.known is not None else 0
+            cursor = Cursor(self.site_id, ready.epoch, known, begun)
             self._job("write", partial(_if_valid, self._lease, partial(register, cursor=cursor)), _nothing)
         self._outbound.begin(
             since=greeting.since,
@@ -212,6 +282,21 @@ class ServerSession(Session):
         super()._on_changes(changes, size)
 
     def _apply(self, batches: list[Batch]) -> None:
+        if self._validates:
+            self._emit(Validate(batches, partial(self._merge, batches), self._judging_failed))
+        else:
+            self._merge(batches, [])
+
+    def _judging_failed(self, error: BaseException) -> None:
+        # Nothing is applied or acknowledged, so the client will send it again.
+        if self.state != "closed":
+            text = "the server could not judge these changes, see its log; they will be sent again"
+            self._problem("internal", text)
+            self.close("internal", text)
+
+    def _merge(self, batches: list[Batch], turned_down: list[Refusal]) -> None:
+        if self.state == "closed":
+            return
         take = partial(
             take_in,
             catalog=self._catalog,
@@ -220,8 +305,13 @@ class ServerSession(Session):
             store_cursor=store_peer,
             trusted=self.trusts_peer,
             batch=self._room.next_batch(),
+            turned_down=turned_down,
+            limits=self._room.limits,
         )
-        self._emit(Job("write", partial(_if_valid, self._lease, take), self._taken_in, self._job_failed))
+        count = sum(len(batch.rows) for batch in batches)
+        self._emit(
+            Job("write", partial(_if_valid, self._lease, take), self._taken_in, self._job_failed, count)
+        )
 
     def _taken_in(self, taken: TakenIn | None) -> None:
         """Also when the connection has gone meanwhile: the others are to have what was committed."""
@@ -231,6 +321,17 @@ class ServerSession(Session):
             self._inbound.applied()
             self._report(taken)
         self._room.committed(taken, self.site_id)
+        if self._inbound is not None:
+            self._confirm_later(self._inbound)
+
+    def _confirm_later(self, inbound: Inbound) -> None:
+        """Acknowledge what is applied, as soon as the room's other nodes cannot lose it."""
+        if self._room.replicator is not None:
+            self._room.when_replicated(self.site_id, partial(self._confirm, inbound, inbound.cursor))
+
+    def _confirm(self, inbound: Inbound, version: int) -> None:
+        if self.state != "closed":
+            inbound.confirm(version)
 
     def _report(self, taken: TakenIn) -> None:
         self._was_parked(taken)
@@ -247,7 +348,8 @@ class ServerSession(Session):
                 f"the first is of table {named[0].table!r}, column {named[0].cid!r}: {named[0].reason}"
             )
             self.log.warning("changes from client %s: %s", self.site_id.hex(), text)
-            self._problem("refused", f"changes {text}", named)
+            for start in range(0, len(named), _ROWS_A_PROBLEM):
+                self._problem("refused", f"changes {text}", named[start : start + _ROWS_A_PROBLEM])
 
     def _on_schema_problems(self, problems: list[str]) -> None:
         super()._on_schema_problems(problems)

@@ -16,6 +16,7 @@ from replicell.sync.announcements import SchemaPolicy, adopt_tables
 from replicell.sync.errors import ProtocolError
 from replicell.sync.inbound import Inbound
 from replicell.sync.jobs import Batch, Drained, Job, TakenIn, drain_parked
+from replicell.sync.limits import Limits
 from replicell.sync.messages import (
     Ack,
     AskSchema,
@@ -38,8 +39,6 @@ __all__ = ["Session"]
 
 _Result = TypeVar("_Result")
 
-_MAX_NAMED_ROWS = 100
-
 
 class Session:
     """One connection's side of the protocol, without I/O: messages and job results go in, actions come out.
@@ -49,18 +48,26 @@ class Session:
         catalog: The catalogue of this side's database.
         schema_policy: Whether tables that the other side announces are created here.
         options: Times and sizes.
+        limits: How many tables the other side may make here, None for as many as it likes.
     """
 
     log: ClassVar[logging.Logger]
     trusts_peer: ClassVar[bool]
 
     def __init__(
-        self, *, emit: Emit, catalog: Catalog, schema_policy: SchemaPolicy, options: SessionOptions
+        self,
+        *,
+        emit: Emit,
+        catalog: Catalog,
+        schema_policy: SchemaPolicy,
+        options: SessionOptions,
+        limits: Limits | None = None,
     ) -> None:
         self._emit = emit
         self._catalog = catalog
         self._schema_policy: SchemaPolicy = schema_policy
         self._options = options
+        self._limits = limits
         self._encoding: Encoding = "msgpack"
         self._opened_at = 0.0
         self._now = 0.0
@@ -185,7 +192,13 @@ class Session:
         self._adopting += 1
         if self._inbound is not None:
             self._inbound.hold(True)
-        adopt = partial(adopt_tables, catalog=self._catalog, tables=tables, policy=self._schema_policy)
+        adopt = partial(
+            adopt_tables,
+            catalog=self._catalog,
+            tables=tables,
+            policy=self._schema_policy,
+            limits=self._limits,
+        )
         self._job("run", adopt, partial(self._adopted, then))
 
     def _adopted(self, then: Callable[[], None] | None, problems: list[str]) -> None:
@@ -216,8 +229,8 @@ class Session:
 
     def _named_rows(self, taken: TakenIn) -> list[RefusedChange]:
         return [
-            RefusedChange(refusal.change.table, refusal.change.pk, refusal.change.cid, refusal.reason)
-            for refusal in [*taken.refused, *taken.parked][:_MAX_NAMED_ROWS]
+            RefusedChange(change.table, change.pk, change.cid, reason, change.col_version)
+            for change, _, reason in (*taken.refused, *taken.parked)
         ]
 
     def _apply(self, batches: list[Batch]) -> None:

@@ -15,7 +15,7 @@ from replicell.sync.actions import CLOSE_CODES, Action, Close, Progress, Reident
 from replicell.sync.jobs import Job
 from replicell.sync.session import Session
 
-__all__ = ["Wire", "run_job"]
+__all__ = ["Wire", "run_job", "short_reason"]
 
 _HOLD_BYTES: Final = 1024 * 1024
 _RESUME_BYTES: Final = 256 * 1024
@@ -57,6 +57,11 @@ def _finish(job: Job[Any], future: asyncio.Future[Any]) -> None:
         job.done(future.result())
     else:
         job.failed(error)
+
+
+def short_reason(message: str) -> str:
+    """Return as much of a text as fits into a closing frame."""
+    return message.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 class Wire:
@@ -174,7 +179,7 @@ class Wire:
     async def _say_goodbye(self, code: int, message: str) -> None:
         if self._writer is not None:
             await asyncio.wait([self._writer], timeout=1)
-        await self._websocket.close(code, message.encode()[:_REASON_BYTES].decode(errors="ignore"))
+        await self._websocket.close(code, short_reason(message))
 
     async def _finish(self) -> None:
         for task in (self._closer, self._writer):

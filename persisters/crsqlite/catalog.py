@@ -32,6 +32,7 @@ class CatalogTable:
             values...).
         versions_sql: db_versions above a version up to another, without an author: bindings (since, until,
             author's ordinal, limit).
+        row_sql: All changes of one row: bindings (key values...).
         changes_sql: The changes after a clock position: bindings (version, key, column, until, author's
             ordinal, limit).
         plain_columns: Those of them that keep every value as it is.
@@ -46,6 +47,7 @@ class CatalogTable:
     defaults: Mapping[str, str]
     stale_cells_sql: str
     versions_sql: str
+    row_sql: str
     changes_sql: str
     local_version_sql: str
 
@@ -124,6 +126,7 @@ def _describe(conn: apsw.Connection, table: str) -> CatalogTable:
         defaults=defaults,
         stale_cells_sql=_stale_cells_sql(table, list(ordered_key)),
         versions_sql=_versions_sql(table),
+        row_sql=_row_sql(table, list(ordered_key), list(columns)),
         changes_sql=_changes_sql(table, list(ordered_key), list(columns)),
         local_version_sql=_local_version_sql(table, list(ordered_key)),
     )
@@ -152,6 +155,23 @@ def _versions_sql(table: str) -> str:
 
 
 def _changes_sql(table: str, key: list[str], columns: list[str]) -> str:
+    return (
+        _select_sql(table, key, columns) + " WHERE (clock.db_version, clock.key, clock.col_name) > (?, ?, ?)"
+        " AND clock.db_version <= ? AND clock.site_id IS NOT ?"
+        " ORDER BY clock.db_version, clock.key, clock.col_name LIMIT ?"
+    )
+
+
+def _row_sql(table: str, key: list[str], columns: list[str]) -> str:
+    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
+    return (
+        _select_sql(table, key, columns)
+        + f" WHERE clock.key = (SELECT __crsql_key FROM {_quoted(table + '__crsql_pks')} WHERE {same_key})"
+        " ORDER BY clock.col_name"
+    )
+
+
+def _select_sql(table: str, key: list[str], columns: list[str]) -> str:
     clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
     packed = ", ".join(f"pks.{_quoted(name)}" for name in key)
     same_row = " AND ".join(f"base.{_quoted(name)} = pks.{_quoted(name)}" for name in key)
@@ -164,9 +184,6 @@ def _changes_sql(table: str, key: list[str], columns: list[str]) -> str:
         f" JOIN {keys} AS pks ON pks.__crsql_key = clock.key"
         f" LEFT JOIN {_quoted(table)} AS base ON {same_row}"
         f" LEFT JOIN {clock} AS life ON life.key = clock.key AND life.col_name = '-1'"
-        " WHERE (clock.db_version, clock.key, clock.col_name) > (?, ?, ?)"
-        " AND clock.db_version <= ? AND clock.site_id IS NOT ?"
-        " ORDER BY clock.db_version, clock.key, clock.col_name LIMIT ?"
     )
 
 

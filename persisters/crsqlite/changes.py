@@ -15,7 +15,7 @@ import msgspec
 
 from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
 from replicell.persisters.crsqlite.identifiers import quote
-from replicell.persisters.crsqlite.keys import SqlValue, unpack_key
+from replicell.persisters.crsqlite.keys import InvalidKeyError, SqlValue, unpack_key
 
 __all__ = [
     "MAX_CHANGES",
@@ -29,6 +29,7 @@ __all__ = [
     "cut_parts",
     "merge_changes",
     "read_page",
+    "read_row",
 ]
 
 ROW: Final = "-1"
@@ -148,6 +149,27 @@ def read_page(
         touched = [table for table in touched if table.name >= resume.table]
         start = resume
     return _PageReader(conn, author, max_changes, max_bytes).read(touched, start, since)
+
+
+def read_row(conn: apsw.Connection, table: CatalogTable, pk: bytes) -> list[Change]:
+    """Read all changes that make up a row.
+
+    Args:
+        conn: The database, in a read transaction.
+        table: The row's table.
+        pk: Its packed key.
+
+    Returns:
+        The changes; none if it has never been there.
+    """
+    try:
+        key = unpack_key(pk)
+    except InvalidKeyError:
+        return []
+    if len(key) != len(table.key):
+        return []
+    rows: list[Any] = conn.execute(table.row_sql, key).fetchall()
+    return [Change(table.name, *row[:-1]) for row in rows]
 
 
 def change_size(change: Change) -> int:

@@ -19,7 +19,9 @@ from replicell.persisters.errors import PersisterError
 
 __all__ = ["InvalidChangeError", "Refusal", "RefusalCode", "Sifted", "sift_changes"]
 
-RefusalCode: TypeAlias = Literal["invalid", "conflict", "unknown_table", "unknown_column"]
+RefusalCode: TypeAlias = Literal[
+    "invalid", "conflict", "unknown_table", "unknown_column", "limit", "forbidden"
+]
 
 MAX_INTEGER: Final = 2**53 - 1
 MAX_SEQ: Final = 2**31 - 1
@@ -55,8 +57,8 @@ class Refusal(NamedTuple):
 
     Args:
         change: The change.
-        code: ``invalid`` (it breaks a rule), ``conflict`` (the database's own constraints refuse it), or what
-            is unknown here.
+        code: ``invalid`` (it breaks a rule), ``conflict`` (the database's own constraints refuse it), what
+            is unknown here, ``limit`` (it is too much for this place) or ``forbidden`` (its author may not).
         reason: The rule, for people.
     """
 

@@ -8,24 +8,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicell.sync.access import MAX_ROOM_NAME, StaticTokens, room_file_name, room_name
+from replicell.sync.access import (
+    ANYBODY,
+    MAX_ROOM_NAME,
+    Identity,
+    Request,
+    StaticTokens,
+    room_file_name,
+    room_name,
+)
 from replicell.sync.errors import RoomNameError
-from replicell.sync.server_session import Access
+
+
+def bearer(tokens: StaticTokens, token: str | None) -> Identity | None:
+    return tokens(Request(room="any", token=token))
 
 
 def test_without_tokens_everybody_may_do_everything() -> None:
     tokens = StaticTokens()
 
     assert tokens.open_to_all
-    assert tokens.access(None) == tokens.access("any") == Access(write=True)
+    assert tokens(Request(room="r")) is tokens(Request(room="r", token="any")) is ANYBODY
 
 
 def test_with_tokens_only_their_bearers_may_enter_and_some_only_read() -> None:
     tokens = StaticTokens(["w1", "w2"], ["r"])
 
     assert not tokens.open_to_all
-    assert [tokens.access(token) for token in ("w1", "w2", "r")] == [Access(), Access(), Access(write=False)]
-    assert [tokens.access(token) for token in (None, "", "w", "w11", "\udcff")] == [None] * 5
+    rights = [found.right("any") for token in ("w1", "w2", "r") if (found := bearer(tokens, token))]
+    assert rights == ["write", "write", "read"]
+    assert [bearer(tokens, token) for token in (None, "", "w", "w11", "\udcff")] == [None] * 5
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import TableSchema, add_columns, create_table
 from replicell.sync.actions import SessionOptions
 from replicell.sync.client import SyncClient
+from replicell.sync.limits import Limits
 from replicell.sync.status import SyncStatus
 from tests.sync.conftest import QUICK, OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
@@ -371,7 +372,7 @@ async def test_names_that_differ_only_in_case_are_refused_clearly_and_parked(
 async def test_a_value_that_no_message_can_hold_is_named_and_does_not_stop_the_rest(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
 ) -> None:
-    server = await open_server(max_message_size=256 * 1024)
+    server = await open_server(limits=Limits(message_bytes=256 * 1024))
     a, b = await open_database("a"), await open_database("b")
     sync_a = await open_client(a, f"{server.url}/room")
     sync_b = await open_client(b, f"{server.url}/room")
@@ -414,7 +415,7 @@ async def test_two_programs_on_one_file_in_one_room_are_told_and_lose_nothing(
 async def test_values_of_many_sizes_arrive(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, size: int
 ) -> None:
-    server = await open_server(max_message_size=256 * 1024)
+    server = await open_server(limits=Limits(message_bytes=256 * 1024))
     a, b = await open_database("a"), await open_database("b")
     for number in range(40):
         await put(a, str(number), "x" * size)

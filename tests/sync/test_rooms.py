@@ -10,13 +10,14 @@ import pytest
 
 from replicell.persisters.errors import PersisterError
 from replicell.sync.actions import SessionOptions
+from replicell.sync.limits import Limits
 from replicell.sync.rooms import OpenRoom, RoomHost
 
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[RoomHost]:
     made = RoomHost(
-        tmp_path, schema_policy="auto", options=SessionOptions(), max_message_size=2**20, idle_seconds=1000
+        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(), idle_seconds=1000
     )
     yield made
     await made.close()

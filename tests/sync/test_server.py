@@ -21,8 +21,8 @@ from websockets.typing import Origin
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.persisters.errors import ExtensionNotFoundError
-from replicell.sync.actions import SessionOptions
 from replicell.sync.errors import SyncClosedError, SyncError
+from replicell.sync.limits import Limits
 from replicell.sync.messages import (
     PROTOCOL,
     Ack,
@@ -122,14 +122,14 @@ async def test_a_token_may_come_in_the_first_message(open_server: OpenServer) ->
 
 
 async def test_a_stranger_who_says_nothing_is_sent_away(open_server: OpenServer) -> None:
-    server = await open_server(tokens=["right"], options=SessionOptions(handshake_timeout=0.05))
+    server = await open_server(tokens=["right"], limits=Limits(handshake_seconds=0.05))
     async with connect(f"{server.url}/room") as websocket:
         assert await close_code(websocket) is not None
     assert server.rooms == []
 
 
 async def test_a_client_that_does_not_finish_its_handshake_is_sent_away(open_server: OpenServer) -> None:
-    server = await open_server(options=SessionOptions(handshake_timeout=0.05))
+    server = await open_server(limits=Limits(handshake_seconds=0.05))
     async with connect(f"{server.url}/room") as websocket:
         assert await close_code(websocket) == 4408
 
@@ -160,14 +160,14 @@ async def test_browsers_may_come_only_from_the_origins_that_are_allowed(
 
 
 async def test_a_message_that_is_too_big_ends_the_connection(open_server: OpenServer) -> None:
-    server = await open_server(max_message_size=128 * 1024)
+    server = await open_server(limits=Limits(message_bytes=128 * 1024))
     async with connect(f"{server.url}/room") as websocket:
         await websocket.send(b"x" * (128 * 1024 + 1))
         assert await close_code(websocket) == 1009
 
 
 async def test_the_biggest_message_is_still_taken(open_server: OpenServer) -> None:
-    server = await open_server(max_message_size=128 * 1024)
+    server = await open_server(limits=Limits(message_bytes=128 * 1024))
     async with connect(f"{server.url}/room") as websocket:
         await websocket.send(b"\xc1" + b"x" * (128 * 1024 - 1))
         assert (await hear(websocket, Problem)).code == "malformed"
@@ -357,7 +357,6 @@ async def test_a_server_that_is_not_started_has_no_port(tmp_path: Path) -> None:
     ("options", "rule"),
     [
         ({"schema_policy": "maybe"}, "'auto' or 'strict', not 'maybe'"),
-        ({"max_message_size": 10}, "at least 131072 bytes, not 10"),
         ({"port": 65536}, "from 0 .any free one. to 65535, not 65536"),
         ({"port": -1}, "from 0 .any free one. to 65535, not -1"),
         ({"room_idle_seconds": -1}, "0 or more, not -1"),

@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; prints ``listening on ws://host:port`` when clients may come."""
+    from replicell.sync.limits import Limits
     from replicell.sync.server import SyncServer
 
     logging.basicConfig(
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         read_only_tokens=args.read_only_token,
         origins=args.origin,
         schema_policy=args.schema,
-        max_message_size=args.max_message_size,
+        limits=Limits(message_bytes=args.max_message_size),
         room_idle_seconds=args.room_idle_seconds,
     )
     asyncio.run(_serve(server))

@@ -1,0 +1,165 @@
+"""One client's connection at the server: who it is, how long it may stay, and what its session wants done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection
+
+from replicell.sync.access.gate import Gate
+from replicell.sync.access.identity import Identity, Request
+from replicell.sync.actions import Action, Authenticate, Validate
+from replicell.sync.change_sets import Validate as ValidateHook
+from replicell.sync.change_sets import judge
+from replicell.sync.jobs import Job
+from replicell.sync.limits import Limits, TokenBucket
+from replicell.sync.rooms import OpenRoom
+from replicell.sync.server_session import Access, ServerSession
+from replicell.sync.wire import Wire
+
+__all__ = ["ServedConnection"]
+
+_log = logging.getLogger("replicell.sync.server")
+
+_TOKEN_PAUSE: Final = 0.2
+"""Seconds between two looks at new tokens of one connection, so that nobody tries out many."""
+
+
+class ServedConnection:
+    """Runs a client's session with what only the server knows: its identity, its limits and its hooks.
+
+    Args:
+        websocket: The connection.
+        opened: The room.
+        request: How the client has come.
+        identity: Who it is.
+        gate: Asked about new tokens.
+        validate: Judges changes by their content; None takes all.
+        limits: What it may have.
+        bucket: How much it may do; None for anything.
+        wall_clock: The time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        websocket: ServerConnection,
+        opened: OpenRoom,
+        *,
+        request: Request,
+        identity: Identity,
+        gate: Gate,
+        validate: ValidateHook | None,
+        limits: Limits,
+        bucket: TokenBucket | None,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._opened = opened
+        self._request = request
+        self._identity = identity
+        self._gate = gate
+        self._validate = validate
+        self._limits = limits
+        self._bucket = bucket
+        self._wall_clock = wall_clock
+        self._wire = Wire(websocket, opened.db, opened)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewing = False
+        self._session = ServerSession(
+            emit=self._emit,
+            room=opened.room,
+            access=Access(write=identity.right(request.room) == "write"),
+            validates=validate is not None,
+            expires_in=self._expires_in,
+        )
+
+    async def run(self, first: bytes | str | None) -> None:
+        """Serve until the connection ends.
+
+        Args:
+            first: A frame that was read already.
+        """
+        try:
+            await self._wire.run(self._session, first)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def tick(self, now: float) -> None:
+        """Time has passed; to be called about every second.
+
+        Args:
+            now: The event loop's time.
+        """
+        session, idle = self._session, self._limits.idle_seconds
+        left = self._expires_in
+        if left is not None and left <= 0:
+            session.close("expired", "the token has run out: connect with a new one")
+        elif idle is not None and session.state == "live" and now > session.heard_at + idle:
+            session.close("idle", f"nothing was said for {idle:g} seconds: come back when there is something")
+        else:
+            session.tick(now)
+
+    @property
+    def _expires_in(self) -> float | None:
+        expires_at = self._identity.expires_at
+        return None if expires_at is None else expires_at - self._wall_clock()
+
+    def _emit(self, action: Action) -> None:
+        match action:
+            case Authenticate(token):
+                # Tokens are looked at one by one; what comes meanwhile is superfluous.
+                if not self._renewing:
+                    self._renewing = True
+                    self._start(self._renew(token))
+            case Validate():
+                self._start(self._judge(action))
+            case Job() if action.changes and self._bucket is not None:
+                wait = self._bucket.wait
+                self._bucket.take(action.changes)
+                asyncio.get_running_loop().call_later(wait, self._wire.emit, action)
+            case _:
+                self._wire.emit(action)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _renew(self, token: str) -> None:
+        try:
+            wicket = await self._gate.ask(replace(self._request, token=token))
+            if wicket.identity is None:
+                self._session.not_renewed(wicket.reason)
+            elif wicket.identity.right(self._request.room) != self._identity.right(self._request.room):
+                self._session.close("expired", "with the new token other rights go: connect anew")
+            else:
+                self._identity = wicket.identity
+                self._session.renewed(self._expires_in)
+            await asyncio.sleep(_TOKEN_PAUSE)
+        finally:
+            self._renewing = False
+
+    async def _judge(self, action: Validate) -> None:
+        if self._validate is None:
+            action.done([])
+            return
+        try:
+            refused = await judge(
+                self._validate,
+                action.batches,
+                self._request.room,
+                self._session.site_id,
+                self._identity,
+                self._limits.hook_seconds,
+            )
+        except Exception as error:
+            _log.exception(
+                "room %r: changes of %r could not be judged", self._request.room, self._identity.name
+            )
+            action.failed(error)
+        else:
+            action.done(refused)
