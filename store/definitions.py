@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.module_listeners import ModuleListeners
+from replicell.store.notebook.representation import NotebookRepresentation
 
 if TYPE_CHECKING:
     from replicell.store.store import Store
@@ -118,7 +119,7 @@ class Definition(ABC):
 _D = TypeVar("_D", bound=Definition)
 
 
-class DefinableModule(Generic[_D]):
+class DefinableModule(NotebookRepresentation, Generic[_D]):
     """A store's indexes, metrics or relationships."""
 
     __slots__ = ("_ids_kind", "_listeners", "_store", "_things", "_turns")

@@ -13,7 +13,9 @@
         ├── RestrictedError                    any store: a deleted row that others still refer to
         ├── UnsettledError                     any store: computed cells that never come to rest
         ├── DefinitionError (ValueError)       any store: an index, relationship, ... that cannot be
+        ├── EditError (ValueError)             an edit in a notebook's page that cannot be stored
         ├── ModelError (TypeError)             a model of which no schema can be made
+        ├── MissingPackageError (ImportError)  an optional package that something needs
         ├── WriteForbiddenError                strict stores: a write inside a listener that may only read
         └── WrongThreadError                   any store: used by a thread that does not own it
 """
@@ -28,9 +30,11 @@ from replicell.store.missing import MISSING, MissingType
 __all__ = [
     "ArgumentError",
     "DefinitionError",
+    "EditError",
     "InvalidCellError",
     "InvalidValueError",
     "InvalidWriteError",
+    "MissingPackageError",
     "ModelError",
     "RestrictedError",
     "SchemaDataLossError",
@@ -171,6 +175,10 @@ class DefinitionError(StoreError, ValueError):
     """A definition of something derived from a store contradicts itself; nothing was changed."""
 
 
+class EditError(StoreError, ValueError):
+    """What was typed into a notebook's page cannot be stored; the page shows the message."""
+
+
 class RestrictedError(StoreError):
     """A row was deleted to which others refer through a relationship with ``on_delete="restrict"``.
 
@@ -203,6 +211,28 @@ class UnsettledError(StoreError):
 
 class ModelError(StoreError, TypeError):
     """No schema can say what a model says; the message names the field."""
+
+
+class MissingPackageError(StoreError, ImportError):
+    """Something needs an optional package that is not installed.
+
+    Attributes:
+        needed_by: What needs it.
+        package: The package.
+        extra: The extra of replicell that installs it.
+    """
+
+    def __init__(self, needed_by: str, package: str, extra: str) -> None:
+        self.needed_by = needed_by
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{needed_by} need {package}, which is not installed. Install it with: "
+            f'pip install "replicell[{extra}]"'
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.needed_by, self.package, self.extra)
 
 
 class WrongThreadError(StoreError):

@@ -76,6 +76,11 @@ class Relationship(Definition):
         """Take out of a row the id of the row that it refers to."""
         return MISSING if row is None else self._take(row_id, row)
 
+    @property
+    def links(self) -> Mapping[Id, Id]:
+        """For each row that refers to another the row that it refers to."""
+        return self._local_rows
+
     def remote_row_id(self, local_row_id: Id) -> Id | MissingType:
         """The row that a row refers to."""
         return self._local_rows.get(local_row_id, MISSING)

@@ -11,6 +11,7 @@ from replicell.store.cells import Cell
 from replicell.store.content_types import Row, Table
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listening import Listening
+from replicell.store.notebook.representation import NotebookRepresentation
 from replicell.store.observers import Observation, Observers
 from replicell.store.threads import Scheduler
 
@@ -23,7 +24,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Store(Listening):
+class Store(Listening, NotebookRepresentation):
     """Tables of rows of cells, plus keyed values, that tell listeners what changes.
 
     It mirrors TinyBase's ``Store`` with its methods in snake_case: content that is invalid is dropped and

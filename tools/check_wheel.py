@@ -13,7 +13,7 @@ IMPORT_ROOTS = {
     "replicell": ROOT / "src" / "replicell",
     **{f"replicell/{layer}": ROOT / layer for layer in ("store", "persisters", "sync")},
 }
-PACKAGED_SUFFIXES = {".py", ".typed", ".tcss"}
+PACKAGED_SUFFIXES = {".py", ".typed", ".tcss", ".js", ".css"}
 
 
 def files_in_tree() -> set[str]:

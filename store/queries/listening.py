@@ -10,6 +10,7 @@ from replicell.store.changes import GetCellChange, GetIdChanges
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MissingType
 from replicell.store.module_listeners import ModuleListeners
+from replicell.store.notebook.representation import NotebookRepresentation
 from replicell.store.queries.publishing import Publishing
 from replicell.store.queries.results import ResultTable
 from replicell.store.store import Store
@@ -92,7 +93,7 @@ class _Route:
         self.inner_ids[result.query_id] = add(query_id, *self.arguments, self.told)
 
 
-class QueriesListening:
+class QueriesListening(NotebookRepresentation):
     """The methods of queries that are about listeners."""
 
     __slots__ = ("_listeners", "_params", "_publishing", "_routes")
