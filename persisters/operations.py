@@ -239,12 +239,15 @@ class Operations(ABC):
     async def _apply_slices(self, content: LoadedContent) -> bool:
         """Bring all rows of the medium into the store, a few at a time, so that the loop is never blocked."""
         total, done = content.row_count, 0
-        unknown = self._tracker.unknown_rows(content)
+        unknown = self._tracker.rows_to_find(content)
         for part in content.slices(_ROWS_A_SLICE):
             for problem in self._tracker.apply(part, ()):
                 self._report(problem, "not loaded")
             if not self._tracker.was_applied:
                 return False
+            for table_id, table in part.tables.items():
+                for row_id in table.rows if unknown.get(table_id) else ():
+                    unknown[table_id].pop(row_id, None)
             done += part.row_count
             self._tell_progress(Status.LOADING, done, total)
             await asyncio.sleep(0)

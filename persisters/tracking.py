@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from replicell.persisters.content import LoadedContent
+from replicell.persisters.content import LoadedContent, RowForm
 from replicell.persisters.errors import PersisterError, UnreadableCellError, UnstorableCellError
 from replicell.persisters.reconciling import Place, Reconciliation, reconcile, whole_row
 from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
@@ -73,6 +73,7 @@ class ChangeTracker:
         self._known_tables: set[Id] = set()
         self._are_values_known = False
         self._arriving: _Arrival | None = None
+        self._is_inserting = False
         self._listener_id: str | None = None
         self._on_unsaved: Callable[[], None] = _nothing
         self.edits = 0
@@ -133,20 +134,20 @@ class ChangeTracker:
                 yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
                 self._known_tables.add(table_id)
 
-    def unknown_rows(self, content: LoadedContent) -> dict[Id, list[Id]]:
-        """Return the rows of the store, by table, that a medium never had according to complete tables."""
+    def rows_to_find(self, content: LoadedContent) -> dict[Id, dict[Id, None]]:
+        """Return the rows of the store, by table, that a medium never had if complete tables lack them."""
         return {
-            table_id: [row_id for row_id in self._store.get_row_ids(table_id) if row_id not in table.rows]
+            table_id: dict.fromkeys(self._store.get_row_ids(table_id))
             for table_id, table in content.tables.items()
             if table.is_complete
             and _has(self._scope.saved_tables, table_id)
             and self._store.has_table(table_id)
         }
 
-    def note_whole(self, rows: Mapping[Id, Sequence[Id]], rows_at_once: int) -> Iterator[None]:
+    def note_whole(self, rows: Mapping[Id, Iterable[Id]], rows_at_once: int) -> Iterator[None]:
         """Note rows, as :meth:`note_never_saved` does; those that are gone are left out."""
         for table_id, row_ids in rows.items():
-            yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
+            yield from self._note_whole_rows(table_id, list(row_ids), rows_at_once)
 
     def _note_whole_rows(self, table_id: Id, row_ids: Sequence[Id], rows_at_once: int) -> Iterator[None]:
         for start in range(0, len(row_ids), rows_at_once):
@@ -195,13 +196,16 @@ class ChangeTracker:
         Raises:
             Exception: whatever a listener of the store raised.
         """
-        schema = self.schema()
         unsaved = (*just_saved, self._unsaved)
+        self.was_applied = True
+        if self._insert(content, unsaved):
+            self._note_known(content)
+            return list(content.unreadable)
+        schema = self.schema()
         outcome = reconcile(self._store, content, unsaved, self._unstorable, schema)
         self._adopt(outcome.unsaved)
         self._note_known(content)
         problems: list[PersisterError] = list(content.unreadable)
-        self.was_applied = True
         if outcome.tables or outcome.values:
             arrival = self._arriving = _Arrival(outcome, schema)
             self.was_applied = False
@@ -216,6 +220,25 @@ class ChangeTracker:
                 raise
             problems += arrival.refused
         return problems
+
+    def _insert(self, content: LoadedContent, unsaved: tuple[UnsavedChanges, ...]) -> bool:
+        """Hand loaded rows over to the store where they meet nothing; False if nothing happened."""
+        if content.values is not None or len(content.tables) != 1 or self._unstorable:
+            return False
+        ((table_id, table),) = content.tables.items()
+        if (
+            table.form is RowForm.UNCHECKED
+            or not table.is_slice
+            or any(table_id in changes.tables for changes in unsaved)
+            or (_has(self._scope.saved_tables, table_id) and not _has(self._scope.shared_tables, table_id))
+        ):
+            return False
+        rows = cast("dict[Id, dict[Id, EncodedCell]]", table.rows)
+        self._is_inserting = True
+        try:
+            return self._store.insert_encoded_rows(table_id, rows, has_rich=table.form is RowForm.RICH)
+        finally:
+            self._is_inserting = False
 
     def _apply_one_by_one(self, outcome: Reconciliation, refused: list[UnreadableCellError]) -> None:
         store = self._store
@@ -264,6 +287,10 @@ class ChangeTracker:
         }
 
     def _on_did_finish(self, store: Store) -> None:
+        if self._is_inserting:
+            # Nobody else could write in this transaction; but in the next, before the call returns.
+            self._is_inserting = False
+            return
         edits = store.get_transaction_edits()
         arriving, self._arriving = self._arriving, None
         if arriving is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from math import isfinite
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import apsw
 
-from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable
-from replicell.persisters.crsqlite.cells import UnreadableValueError, decode_cell, why_unstorable
+from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable, RowForm, RowParts
+from replicell.persisters.crsqlite.cells import why_unstorable
+from replicell.persisters.crsqlite.decoding import RowDecoder
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.planning import SavePlan
 from replicell.persisters.crsqlite.schema import TableSchema
@@ -20,7 +21,6 @@ from replicell.persisters.errors import UnreadableCellError
 from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.sqlite.statements import as_blobs, text_of_blob
 from replicell.persisters.tracking import Ids
-from replicell.store.cells import RESERVED, EncodedCell
 from replicell.store.ids import Id
 
 __all__ = ["HeldRows", "Loader"]
@@ -31,6 +31,8 @@ HeldRows: TypeAlias = Mapping[Id | None, Sequence[Id]]
 _Sql: TypeAlias = Callable[[TableSchema, tuple[str, ...], str, bool], str]
 
 _NOTHING_HELD: Final[HeldRows] = {}
+
+_ROWS_A_PART: Final = 500
 
 
 class Loader:
@@ -160,7 +162,7 @@ class _Reading:
         self._schema = schema
         self._source = source
         self._columns = _loaded_columns(schema, table.cell_ids)
-        self._booleans = booleans
+        self._decoder = RowDecoder(self._columns, booleans, self._report)
         self._unreadable = unreadable
 
     def all_rows(self, held: Iterable[Id] | None) -> LoadedTable:
@@ -171,19 +173,23 @@ class _Reading:
                 may be in the store.
         """
         rows = self._read(_all_rows_sql, ())
+        cell_ids = frozenset(self._columns)
         if self._table.table_id is None:
-            held = ()
-        for row_id in self._every_row_id() if held is None else self._known(held, rows):
-            rows.setdefault(row_id, None)
-        return LoadedTable(
-            self._only_values(rows),
-            frozenset(self._columns),
-            is_complete=True,
-            forget=lambda part: rows.update(dict.fromkeys(part)),
-        )
+            return LoadedTable(_only_values(dict(rows)), cell_ids, is_complete=True)
+        missing = dict.fromkeys(self._every_row_id() if held is None else held)
+        for part in rows.parts() if missing else ():
+            for row_id in part:
+                missing.pop(row_id, None)
+        gone = iter(missing if held is None else self._known(missing))
+        while part := dict.fromkeys(islice(gone, _ROWS_A_PART)):
+            rows.add(part, RowForm.UNCHECKED)
+        return LoadedTable(rows, cell_ids, is_complete=True)
 
     def rows_since(self, version: int) -> LoadedTable | None:
-        rows = self._only_values(self._read(_changed_rows_sql, (version,)))
+        """Read the rows that have changed; None if there are none."""
+        rows = dict(self._read(_changed_rows_sql, (version,)))
+        if self._table.table_id is None:
+            rows = _only_values(rows)
         return LoadedTable(rows, frozenset(self._columns), is_complete=False) if rows else None
 
     def _every_row_id(self) -> Iterable[Id]:
@@ -192,66 +198,47 @@ class _Reading:
             if isinstance(row_id, str):
                 yield row_id
 
-    def _known(self, held: Iterable[Id], rows: Mapping[Id, LoadedRow]) -> Iterable[Id]:
+    def _known(self, row_ids: Iterable[Id]) -> Iterable[Id]:
         sql = _known_row_sql(self._schema)
-        for row_id in held:
-            if (
-                row_id not in rows
-                and why_unstorable(row_id) is None
-                and self._connection.execute(sql, (row_id,)).get is not None
-            ):
+        for row_id in row_ids:
+            if why_unstorable(row_id) is None and self._connection.execute(sql, (row_id,)).get is not None:
                 yield row_id
 
-    def _read(self, sql: _Sql, bindings: tuple[int, ...]) -> dict[Id, LoadedRow]:
-        # Row by row, so that what is read is in memory only once.
-        rows: dict[Id, LoadedRow] = {}
+    def _read(self, sql: _Sql, bindings: tuple[int, ...]) -> RowParts:
+        rows = RowParts()
         count = len(self._unreadable)
-        statement = sql(self._schema, self._columns, self._source, False)
         try:
-            for row_id, existing, *cells in self._connection.execute(statement, bindings):
-                self._add(rows, row_id, existing, cells)
+            statement = sql(self._schema, self._columns, self._source, False)
+            self._add_parts(rows, self._connection.execute(statement, bindings))
         except UnicodeDecodeError:
             # Some text is not UTF-8. To find out which, text is read as blobs.
             rows.clear()
             del self._unreadable[count:]
             statement = sql(self._schema, self._columns, self._source, True)
-            for blobs in self._connection.execute(statement, bindings):
-                row_id, existing, *cells = map(text_of_blob, blobs[::2], blobs[1::2])
-                self._add(rows, row_id, existing, cells)
+            found = self._connection.execute(statement, bindings)
+            self._add_parts(rows, (tuple(map(text_of_blob, blobs[::2], blobs[1::2])) for blobs in found))
         return rows
 
-    def _add(self, rows: dict[Id, LoadedRow], row_id: object, existing: object, cells: Sequence[Any]) -> None:
-        if not isinstance(row_id, str):
-            self._report(None, None, f"the key {row_id!r} of a row is not text")
-        elif existing is None:
-            rows[row_id] = None
-        else:
-            rows[row_id] = self._decoded(row_id, cells)
+    def _add_parts(self, rows: RowParts, found: Iterable[tuple[Any, ...]]) -> None:
+        # Few at a time, so that what is read is in memory only once, and other threads get their turns.
+        reading = iter(found)
+        while part := [*islice(reading, _ROWS_A_PART)]:
+            keys, existing, *columns = zip(*part, strict=True)
+            if None in existing or set(map(type, keys)) != {str}:
+                part = [row for row in part if self._is_row_id(row[0])]
+                gone = [row[0] for row in part if row[1] is None]
+                rows.add(dict.fromkeys(gone), RowForm.UNCHECKED)
+                keys, existing, *columns = _transposed(
+                    [row for row in part if row[1] is not None], len(columns) + 2
+                )
+            if keys:
+                rows.add(*self._decoder.rows(keys, columns))
 
-    def _decoded(self, row_id: Id, cells: Sequence[Any]) -> dict[Id, EncodedCell]:
-        booleans = self._booleans
-        row: dict[Id, EncodedCell] = {}
-        for column, value in zip(self._columns, cells, strict=True):
-            kind = value.__class__
-            if value is None:
-                continue
-            if (
-                (kind is str and value < RESERVED)
-                or (kind is int and not booleans)
-                or (kind is float and isfinite(value))
-            ):
-                row[column] = value
-            else:
-                try:
-                    row[column] = decode_cell(value, column in booleans)
-                except UnreadableValueError as error:
-                    self._report(row_id, column, str(error))
-        return row
-
-    def _only_values(self, rows: dict[Id, LoadedRow]) -> dict[Id, LoadedRow]:
-        if self._table.table_id is not None:
-            return rows
-        return {VALUES_ROW: rows[VALUES_ROW]} if VALUES_ROW in rows else {}
+    def _is_row_id(self, key: object) -> bool:
+        if not isinstance(key, str):
+            self._report(None, None, f"the key {key!r} of a row is not text")
+            return False
+        return True
 
     def _report(self, row_id: Id | None, cell_id: Id | None, reason: str) -> None:
         table_id = self._table.table_id
@@ -259,6 +246,14 @@ class _Reading:
             row_id = None
         place = f" (table {self._table.name!r} of the database)"
         self._unreadable.append(UnreadableCellError(table_id, row_id, cell_id, reason + place))
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    return [*zip(*rows, strict=True)] if rows else [()] * width
+
+
+def _only_values(rows: dict[Id, LoadedRow]) -> dict[Id, LoadedRow]:
+    return {VALUES_ROW: rows[VALUES_ROW]} if VALUES_ROW in rows else {}
 
 
 def _needs_complete_load(connection: apsw.Connection, before: TableSchema | None, now: TableSchema) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from replicell.persisters.crsqlite.planning import TablePlan
 from replicell.store.ids import Id
@@ -70,11 +70,13 @@ class TableStep(NamedTuple):
         columns: Its columns.
         rows: The rows that have changed, None for those that are gone; all rows if ``is_complete``.
         is_complete: Whether there was no image of the table before.
+        left_out: Rows of the store that are in the database and not among those to load.
     """
 
     columns: tuple[str, ...]
-    rows: Mapping[Id, SqlRow | None]
+    rows: dict[Id, SqlRow | None] | dict[Id, SqlRow]
     is_complete: bool
+    left_out: Sequence[Id] = ()
 
 
 @dataclass(slots=True)
@@ -114,8 +116,7 @@ class Image:
         for name, changes in step.tables.items():
             image = tables.get(name)
             if image is None or not image.widen(changes.columns):
-                rows = {row_id: row for row_id, row in changes.rows.items() if row is not None}
-                tables[name] = TableImage(changes.columns, rows)
+                tables[name] = TableImage(changes.columns, _existing(changes.rows))
                 continue
             for row_id, row in changes.rows.items():
                 if row is None:
@@ -138,3 +139,9 @@ class Image:
                 if plan.new_columns and plan.table.cell_ids is None:
                     image.widen((*image.columns, *plan.new_columns))
                 image.note_saved(plan)
+
+
+def _existing(rows: dict[Id, SqlRow | None] | dict[Id, SqlRow]) -> dict[Id, SqlRow]:
+    if None in rows.values():
+        return {row_id: row for row_id, row in rows.items() if row is not None}
+    return cast("dict[Id, SqlRow]", rows)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
-from replicell.persisters.content import LoadedRow, LoadedTable
-from replicell.persisters.crsqlite.cells import UnreadableValueError, decode_cell
+from replicell.persisters.content import LoadedTable, RowForm, RowParts
+from replicell.persisters.crsqlite.decoding import RowDecoder
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.tables import VALUES_ROW, MappedTable
 from replicell.persisters.errors import UnreadableCellError
@@ -15,12 +16,12 @@ from replicell.persisters.sqlite.image import SqlRow, TableImage, TableStep
 from replicell.persisters.sqlite.scripts import Rows, Script, Statement
 from replicell.persisters.sqlite.statements import as_blobs, text_of_blob
 from replicell.persisters.sqlite.tables import PlainTable, key_text
-from replicell.store.cells import RESERVED, EncodedCell
 from replicell.store.ids import Id
 
 __all__ = ["TableReading", "existing_keys"]
 
-_KEYS_AT_ONCE = 500
+_KEYS_AT_ONCE: Final = 500
+_ROWS_A_PART: Final = 500
 
 
 class TableReading:
@@ -45,11 +46,12 @@ class TableReading:
         cell_ids = mapped.cell_ids
         columns = table.schema.columns
         self._columns = columns if cell_ids is None else tuple(name for name in columns if name in cell_ids)
-        self._booleans = (
+        booleans = (
             facts.boolean_values
             if mapped.table_id is None
             else facts.booleans.get(mapped.table_id, frozenset())
         )
+        self._decoder = RowDecoder(self._columns, booleans, self._report)
         self._unreadable = unreadable
 
     def all_rows(self, before: TableImage | None, is_first: bool, held: Sequence[Id]) -> Script[TableStep]:
@@ -62,12 +64,11 @@ class TableReading:
         """
         now = self._by_id((yield from self._select("", ())))
         if before is None:
-            rows: dict[Id, SqlRow | None] = {**now}
+            left_out: list[Id] = []
             if is_first and self._mapped.condition is not None:
-                # They are in the database, only not among those to load.
                 there = yield from existing_keys(self._mapped, self._table, held)
-                rows.update((row_id, None) for row_id in there if row_id not in now)
-            return TableStep(self._columns, rows, is_complete=is_first)
+                left_out = [row_id for row_id in there if row_id not in now]
+            return TableStep(self._columns, now, is_complete=is_first, left_out=left_out)
         changed: dict[Id, SqlRow | None] = {}
         if before.widen(self._columns):
             old = before.rows
@@ -100,12 +101,20 @@ class TableReading:
         """Return what goes into the store; None if there is nothing."""
         if not step.rows and not step.is_complete:
             return None
-        rows: dict[Id, LoadedRow] = {
-            row_id: None if row is None else self._decoded(row_id, row) for row_id, row in step.rows.items()
-        }
+        rows = RowParts()
+        there, gone = step.rows, [*step.left_out]
+        if None in there.values():
+            gone += [row_id for row_id, row in there.items() if row is None]
+            there = {row_id: row for row_id, row in there.items() if row is not None}
+        row_ids, values = iter(there), iter(there.values())
+        while part := [*islice(row_ids, _ROWS_A_PART)]:
+            columns = [*zip(*islice(values, _ROWS_A_PART), strict=True)]
+            rows.add(*self._decoder.rows(part, columns))
+        if gone:
+            rows.add(dict.fromkeys(gone), RowForm.UNCHECKED)
         # Cells of a column that is gone were saved once, so they are gone as well.
-        columns = {*step.columns, *(() if before is None else before.columns)}
-        return LoadedTable(rows, frozenset(columns), step.is_complete)
+        cell_ids = frozenset((*step.columns, *(() if before is None else before.columns)))
+        return LoadedTable(rows, cell_ids, step.is_complete)
 
     def _select(self, where: str, bindings: Sequence[Any]) -> Script[Rows]:
         names = [self._mapped.key, *self._columns]
@@ -134,21 +143,6 @@ class TableReading:
         if self._mapped.table_id is None:
             return {VALUES_ROW: by_id[VALUES_ROW]} if VALUES_ROW in by_id else {}
         return by_id
-
-    def _decoded(self, row_id: Id, values: SqlRow) -> dict[Id, EncodedCell]:
-        booleans = self._booleans
-        row: dict[Id, EncodedCell] = {}
-        for column, value in zip(self._columns, values, strict=True):
-            if value is None:
-                continue
-            if value.__class__ is str and value < RESERVED:
-                row[column] = value
-            else:
-                try:
-                    row[column] = decode_cell(value, column in booleans)
-                except UnreadableValueError as error:
-                    self._report(row_id, column, str(error))
-        return row
 
     def _report(self, row_id: Id | None, cell_id: Id | None, reason: str) -> None:
         table_id = self._mapped.table_id
