@@ -12,8 +12,13 @@ import pytest
 from replicell.errors import ReplicellError
 
 ROOT = Path(__file__).parent.parent
-PUBLIC_PACKAGES = ("replicell", "replicell.store", "replicell.persisters", "replicell.sync")
-ERROR_MODULES = ("replicell.store.errors", "replicell.persisters.errors", "replicell.sync.errors")
+PUBLIC_PACKAGES = ("replicell", "replicell.app", "replicell.store", "replicell.persisters", "replicell.sync")
+ERROR_MODULES = (
+    "replicell.app.errors",
+    "replicell.store.errors",
+    "replicell.persisters.errors",
+    "replicell.sync.errors",
+)
 
 
 def modules_of_layers() -> list[str]:

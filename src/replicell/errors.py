@@ -5,7 +5,8 @@ Each layer hangs its own small tree below it::
     ReplicellError
     ├── StoreError        (replicell.store)
     ├── PersisterError    (replicell.persisters)
-    └── SyncError         (replicell.sync)
+    ├── SyncError         (replicell.sync)
+    └── AppError          (replicell.app)
 """
 
 __all__ = ["ReplicellError"]

@@ -9,11 +9,17 @@ from pathlib import Path
 import apsw
 
 from replicell.persisters import CrSqliteDatabase, create_crsqlite_persister
-from replicell.todo.model import create_todo_store
-from replicell.todo.session import CONFIG
+from replicell.todo.model import TABLE, create_todo_store
 from replicell.todo.storage import Storage
 
 PATIENCE = 30.0
+CONFIG = {
+    "mode": "tabular",
+    "tables": {
+        "load": {TABLE: {"tableId": TABLE, "rowIdColumnName": "id"}},
+        "save": {TABLE: {"tableName": TABLE, "rowIdColumnName": "id"}},
+    },
+}
 
 
 async def until(storage: Storage, condition: Callable[[], bool]) -> None:

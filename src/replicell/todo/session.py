@@ -6,23 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from replicell.persisters import CrSqliteDatabase, Persister, create_crsqlite_persister
-from replicell.sync import SyncClient, SyncError, SyncStatus
+import replicell
 from replicell.todo.connection import Connection, LocalOnly, ServerConnection
-from replicell.todo.model import TABLE, TodoList, create_todo_store
+from replicell.todo.model import TodoList, create_todo_store
 from replicell.todo.storage import Storage
 
 __all__ = ["TodoSession", "open_session"]
 
-CONFIG: dict[str, Any] = {
-    "mode": "tabular",
-    "tables": {
-        "load": {TABLE: {"tableId": TABLE, "rowIdColumnName": "id"}},
-        "save": {TABLE: {"tableName": TABLE, "rowIdColumnName": "id"}},
-    },
-}
 FAREWELL = 2.0
 """Seconds that a program which ends gives its last changes to reach the server; later ones go next time."""
 
@@ -52,28 +43,21 @@ async def open_session(
     Raises:
         ReplicellError: if the database cannot be opened or the address makes no sense.
     """
-    store, storage = create_todo_store(), Storage()
-    async with contextlib.AsyncExitStack() as stack:
-        opened = CrSqliteDatabase(database)
-        client = SyncClient(opened, server, token=token) if server is not None else None
-        await stack.enter_async_context(opened)
-        persister = create_crsqlite_persister(store, opened, CONFIG, on_error=storage.on_error)
-        await stack.enter_async_context(persister)
-        storage.watch(persister)
-        await persister.start_auto_load()
-        await persister.start_auto_save()
-        todos = stack.enter_context(contextlib.closing(TodoList(store)))
-        if client is None:
-            yield TodoSession(todos, storage, LocalOnly())
-        else:
-            await stack.enter_async_context(client)
-            connection = stack.enter_context(contextlib.closing(ServerConnection(client)))
-            yield TodoSession(todos, storage, connection)
-            await send_the_last(persister, client)
-
-
-async def send_the_last(persister: Persister, client: SyncClient) -> None:
-    await persister.flush()
-    if client.status in (SyncStatus.SYNCING, SyncStatus.SYNCED):
-        with contextlib.suppress(SyncError):
-            await client.wait_until_synced(FAREWELL)
+    storage = Storage()
+    async with replicell.open(
+        database,
+        store=create_todo_store(),
+        values=False,
+        row_id_column="id",
+        server=server,
+        token=token,
+        on_error=storage.on_error,
+        farewell=FAREWELL,
+    ) as app:
+        storage.watch(app.persister)
+        with contextlib.closing(TodoList(app.store)) as todos:
+            if app.sync is None:
+                yield TodoSession(todos, storage, LocalOnly())
+            else:
+                with contextlib.closing(ServerConnection(app.sync)) as connection:
+                    yield TodoSession(todos, storage, connection)
