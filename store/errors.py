@@ -15,7 +15,13 @@
         ├── DefinitionError (ValueError)       any store: an index, relationship, ... that cannot be
         ├── EditError (ValueError)             an edit in a notebook's page that cannot be stored
         ├── ModelError (TypeError)             a model of which no schema can be made
+        ├── AbsentError (KeyError)             a mapping view: a key that is not there
+        ├── UnreadableRowError (ValueError)    a typed table: a row that the model cannot have
+        ├── FrameError (ValueError)            a table that no data frame can hold, or the other way round
         ├── MissingPackageError (ImportError)  an optional package that something needs
+        ├── NoEventLoopError (RuntimeError)    a coroutine function that listens, without an event loop
+        ├── WatchOverflowError                 a watch that is read too slowly, with overflow="error"
+        ├── WaitTimeoutError (TimeoutError)    what was waited for did not happen in time
         ├── WriteForbiddenError                strict stores: a write inside a listener that may only read
         └── WrongThreadError                   any store: used by a thread that does not own it
 """
@@ -28,20 +34,26 @@ from replicell.errors import ReplicellError
 from replicell.store.missing import MISSING, MissingType
 
 __all__ = [
+    "AbsentError",
     "ArgumentError",
     "DefinitionError",
     "EditError",
+    "FrameError",
     "InvalidCellError",
     "InvalidValueError",
     "InvalidWriteError",
     "MissingPackageError",
     "ModelError",
+    "NoEventLoopError",
     "RestrictedError",
     "SchemaDataLossError",
     "SchemaError",
     "SchemaLoss",
     "StoreError",
+    "UnreadableRowError",
     "UnsettledError",
+    "WaitTimeoutError",
+    "WatchOverflowError",
     "WriteForbiddenError",
     "WrongThreadError",
 ]
@@ -79,7 +91,7 @@ class InvalidWriteError(StoreError, ValueError):
 
 
 class InvalidCellError(InvalidWriteError):
-    """A strict store was given an invalid table, row or cell.
+    """A strict store, or a typed table, was given an invalid table, row or cell.
 
     Attributes:
         table_id: The table, or `MISSING` if the tables as a whole were wrong.
@@ -211,6 +223,66 @@ class UnsettledError(StoreError):
 
 class ModelError(StoreError, TypeError):
     """No schema can say what a model says; the message names the field."""
+
+
+class AbsentError(StoreError, KeyError):
+    """A mapping view was asked for what is not there."""
+
+    def __str__(self) -> str:
+        # A KeyError would show the message in quotes.
+        return str(self.args[0])
+
+
+class UnreadableRowError(StoreError, ValueError):
+    """There is something in a row that a typed table's model cannot have.
+
+    Attributes:
+        model: The name of the model.
+        table_id: The table.
+        row_id: The row.
+        cell_id: The cell, or `MISSING` if the model objects to the row as a whole.
+        value: What is there, decoded, or `MISSING` if the cell is absent.
+        rule: The rule it breaks, in words.
+    """
+
+    def __init__(
+        self, model: str, table_id: str, row_id: str, cell_id: str | MissingType, value: object, rule: str
+    ) -> None:
+        self.model = model
+        self.table_id = table_id
+        self.row_id = row_id
+        self.cell_id = cell_id
+        self.value = value
+        self.rule = rule
+        where = f"table {table_id!r}, row {row_id!r}" + ("" if cell_id is MISSING else f", cell {cell_id!r}")
+        found = "is absent" if value is MISSING else f"is {_shortened(value)}"
+        super().__init__(
+            f"{where} {found}, of which no {model} can be made: {rule}. Read it with store.get_row and "
+            "correct it, or widen the model."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        arguments = (self.model, self.table_id, self.row_id, self.cell_id, self.value, self.rule)
+        return type(self), arguments
+
+
+class FrameError(StoreError, ValueError):
+    """A data frame holds what no table can hold, or a table what no data frame can; nothing was changed."""
+
+
+class NoEventLoopError(StoreError, RuntimeError):
+    """A coroutine function listens, and the store was written to where no event loop runs.
+
+    The data is committed, but the coroutine function was not called.
+    """
+
+
+class WatchOverflowError(StoreError):
+    """Changes came faster to a watch with ``overflow="error"`` than they were read; it is closed."""
+
+
+class WaitTimeoutError(StoreError, TimeoutError):
+    """What `Store.wait_for` waited for did not happen in time."""
 
 
 class MissingPackageError(StoreError, ImportError):
