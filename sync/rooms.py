@@ -8,12 +8,15 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
 from replicell.sync.access import room_file_name
 from replicell.sync.actions import Action, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.backplane.link import RoomLink
+from replicell.sync.backplane.node import Node
 from replicell.sync.errors import TooManyRoomsError
 from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits
@@ -23,6 +26,8 @@ from replicell.sync.wire import run_job
 __all__ = ["OpenRoom", "RoomHost"]
 
 _log = logging.getLogger("replicell.sync.server")
+
+_DRAIN_SECONDS: Final = 2.0
 
 
 class OpenRoom:
@@ -37,6 +42,7 @@ class OpenRoom:
         self.name = name
         self.db = db
         self.users = 0
+        self.link: RoomLink | None = None
         self._room: Room | None = None
 
     @property
@@ -79,6 +85,8 @@ class OpenRoom:
     def _on_change(self, change: DatabaseChange) -> None:
         if change.origin is not self:
             self.room.changed()
+            if self.link is not None:
+                self.link.changed()
 
 
 class RoomHost:
@@ -90,6 +98,7 @@ class RoomHost:
         options: Times and sizes of the sessions.
         limits: How many rooms there may be, and what clients may put into them.
         idle_seconds: How long a room stays open without clients.
+        node: The server's part in a cluster.
     """
 
     def __init__(
@@ -100,12 +109,14 @@ class RoomHost:
         options: SessionOptions,
         limits: Limits,
         idle_seconds: float,
+        node: Node | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._schema_policy: SchemaPolicy = schema_policy
         self._options = options
         self._limits = limits
         self._idle_seconds = idle_seconds
+        self._node = node or Node()
         self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closers: set[asyncio.Task[None]] = set()
@@ -171,14 +182,24 @@ class RoomHost:
                 raise TooManyRoomsError(f"there are {limits.rooms} rooms already, and no more are made")
 
     async def _open(self, name: str) -> OpenRoom:
-        opened = OpenRoom(name, CrSqliteDatabase(self._data_dir / room_file_name(name)))
+        path = self._data_dir / room_file_name(name)
+        await self._node.prepare(name, path)
+        opened = OpenRoom(name, CrSqliteDatabase(path))
         await opened.open(self._schema_policy, self._options, self._limits)
+        opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
         _log.info("room %r is open", name)
         return opened
 
     def _close_idle(self, name: str) -> None:
         self._timers.pop(name, None)
-        self._start_closing(name)
+        opening = self._rooms[name]
+        link = opening.result().link if opening.done() and opening.exception() is None else None
+        if link is not None and not link.settled:
+            # The other nodes do not have everything yet, and nobody else would bring it to them.
+            loop = asyncio.get_running_loop()
+            self._timers[name] = loop.call_later(max(1.0, self._idle_seconds), self._close_idle, name)
+        else:
+            self._start_closing(name)
 
     def _start_closing(self, name: str) -> None:
         closer = asyncio.get_running_loop().create_task(self._close_room(name, self._rooms.pop(name)))
@@ -188,6 +209,9 @@ class RoomHost:
     async def _close_room(self, name: str, opening: asyncio.Task[OpenRoom]) -> None:
         try:
             opened = await opening
+            if opened.link is not None:
+                await opened.link.drain(_DRAIN_SECONDS)
+                await opened.link.close()
             await opened.db.close()
             _log.info("room %r is closed", name)
         except Exception:

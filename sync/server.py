@@ -29,6 +29,9 @@ from replicell.sync.actions import CLOSE_CODES, SessionOptions
 from replicell.sync.addresses import check_port, in_plain_words
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.backplane.interface import Backplane
+from replicell.sync.backplane.link import LinkOptions
+from replicell.sync.backplane.node import Node
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses, neighbourhood
 from replicell.sync.errors import (
@@ -82,6 +85,9 @@ class SyncServer:
         trusted_proxies: Addresses or networks of proxies whose ``proxy_header`` is believed.
         proxy_header: The header in which they say for whom they speak.
         room_idle_seconds: How long a room stays open without clients.
+        backplane: What it shares its rooms with other servers through, as `JetStreamBackplane`; None for a
+            server on its own.
+        link_options: Times and sizes of following the other servers.
         ssl: A server-side context, for ``wss://``.
         options: Times and sizes of the protocol.
         clock: The time in seconds since 1970, by which identities expire.
@@ -112,6 +118,8 @@ class SyncServer:
         trusted_proxies: Iterable[str] = (),
         proxy_header: str = "X-Forwarded-For",
         room_idle_seconds: float = 60.0,
+        backplane: Backplane | None = None,
+        link_options: LinkOptions | None = None,
         ssl: ssl_module.SSLContext | None = None,
         options: SessionOptions | None = None,
         clock: Callable[[], float] = time.time,
@@ -135,12 +143,14 @@ class SyncServer:
         self._origins = None if "*" in allowed else [None, *map(Origin, allowed)]
         self._ssl = ssl
         self._options = replace(options or SessionOptions(), handshake_timeout=self._limits.handshake_seconds)
+        self._node = Node(backplane, link_options)
         self._rooms = RoomHost(
             self._data_dir,
             schema_policy=schema_policy,
             options=self._options,
             limits=self._limits,
             idle_seconds=room_idle_seconds,
+            node=self._node,
         )
         self._served: set[ServedConnection] = set()
         self._server: Server | None = None
@@ -181,6 +191,7 @@ class SyncServer:
         # Told now, not to each client that comes.
         extension_path()
         _make_writable(self._data_dir)
+        await self._node.backplane.start()
         try:
             self._server = await serve(
                 self._handle,
@@ -213,6 +224,7 @@ class SyncServer:
         server.close(code=CLOSE_CODES["restart"], reason="the server is going away and will be back")
         await server.wait_closed()
         await self._rooms.close()
+        await self._node.backplane.close()
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed."""

@@ -1,0 +1,381 @@
+"""What a node remembers of a room's log, in the room's database and in the same transactions as the rows.
+
+To a room the log is one neighbour like any client, with a site id of its own: what came from it is never
+published again, all else is. Positions are sequences of the log; versions are those of this node's
+database, and both grow together::
+
+    replicell_log           which log, how far it is applied here, and up to which version all is published
+    replicell_log_entries   an entry's sequence, and a version below all that it has brought here
+    replicell_log_marks     "who has the versions of that node up to n has all entries up to m"
+    replicell_log_parts     pieces of publications that have not come whole
+
+With the last but one a client that comes from another node need not begin anew: its cursor there is
+translated to a position, and the position to a version here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change, read_page
+from replicell.persisters.crsqlite.epochs import Cursor, current_epoch
+from replicell.sync import ledger
+from replicell.sync.announcements import announce
+from replicell.sync.backplane.entries import Part, Publication, decode_publication
+from replicell.sync.jobs import Batch, TakenIn, take_in
+from replicell.sync.ledger import LOG_SITE_ID
+
+__all__ = [
+    "JournalState",
+    "Unpublished",
+    "apply_parts",
+    "begin",
+    "create_journal",
+    "merge_from_log",
+    "note_mark",
+    "read_beacon",
+    "read_unpublished",
+    "translate",
+]
+
+_KEPT_ENTRIES: Final = 10_000
+_KEPT_MARKS: Final = 256
+_TIDY_EVERY: Final = 256
+_MAX_PARKED_AT_ONCE: Final = 1000
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS replicell_log(
+    id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL, position INTEGER NOT NULL,
+    pushed INTEGER NOT NULL, parked INTEGER NOT NULL, push_all_until INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replicell_log_entries(sequence INTEGER PRIMARY KEY, lower INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replicell_log_marks(
+    site_id BLOB NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (site_id, epoch, version)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replicell_log_parts(
+    site_id BLOB NOT NULL, run BLOB NOT NULL, batch INTEGER NOT NULL, number INTEGER NOT NULL,
+    chunk BLOB NOT NULL, PRIMARY KEY (site_id, run, batch, number));
+"""
+
+
+class JournalState(NamedTuple):
+    """Where a node stands in a room's log.
+
+    Args:
+        position: All entries up to this sequence are applied.
+        pushed: All own changes up to this version are in the log, and have come back from it.
+        parked: The place in the ledger up to which parked changes are.
+        push_all_until: The version up to which everything is to be published, whoever wrote it, because the
+            log was lost.
+    """
+
+    position: int
+    pushed: int
+    parked: int
+    push_all_until: int
+
+
+class Unpublished(NamedTuple):
+    """The next that is to be published.
+
+    Args:
+        publication: It; without rows if there is nothing.
+        parked: The place in the ledger that it reaches.
+        latest: The newest version when it was read.
+        more_parked: Whether there are more parked changes than these.
+        tables: All tables, if they are not those that were published last.
+        cookie: The schema that this is.
+    """
+
+    publication: Publication
+    parked: int
+    latest: int
+    more_parked: bool
+    tables: Publication | None
+    cookie: object
+
+
+def create_journal(conn: apsw.Connection) -> None:
+    """Create the tables where they are missing; in a write transaction."""
+    conn.execute(_TABLES)
+
+
+def begin(conn: apsw.Connection, catalog: Catalog, identity: str) -> JournalState:
+    """Take up a log where it was left (write).
+
+    Of a log that was never seen, or is another one than before, nothing is known, and it is given all that
+    is here, whoever wrote it.
+    """
+    create_journal(conn)
+    row: Any = conn.execute(
+        "SELECT identity, position, pushed, parked, push_all_until FROM replicell_log"
+    ).fetchone()
+    if row is not None and row[0] == identity:
+        return JournalState(*row[1:])
+    state = JournalState(0, 0, 0, catalog.latest_version(conn))
+    conn.execute("DELETE FROM replicell_log_entries")
+    conn.execute("DELETE FROM replicell_log_marks")
+    conn.execute("DELETE FROM replicell_log_parts")
+    conn.execute("INSERT OR REPLACE INTO replicell_log VALUES (1, ?, ?, ?, ?, ?)", (identity, *state))
+    return state
+
+
+def read_unpublished(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    *,
+    pushed: int,
+    parked: int,
+    push_all_until: int,
+    cookie: object,
+    sites: Collection[bytes],
+) -> Unpublished:
+    """Read the next changes that the log does not have, whole versions of them (read).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        pushed: The version after which to read.
+        parked: The place in the ledger after which to read.
+        push_all_until: See `JournalState`.
+        cookie: The schema that was published last.
+        sites: The clients whose cursors are of interest.
+    """
+    exclude = None if pushed < push_all_until else LOG_SITE_ID
+    page = read_page(conn, catalog, pushed, exclude=exclude)
+    rows = page.changes
+    while page.resume is not None:
+        page = read_page(conn, catalog, pushed, exclude=exclude, resume=page.resume)
+        rows.extend(page.changes)
+    waiting: Any = conn.execute(
+        "SELECT position, tbl, pk, cid, val, col_version, cl, seq FROM replicell_parked"
+        " WHERE position > ? AND site_id IS NOT ? ORDER BY position LIMIT ?",
+        (parked, LOG_SITE_ID, _MAX_PARKED_AT_ONCE),
+    ).fetchall()
+    rows.extend(
+        Change(table, pk, cid, val, col_version, cl, seq, 0)
+        for _, table, pk, cid, val, col_version, cl, seq in waiting
+    )
+    latest = catalog.latest_version(conn)
+    more_parked = len(waiting) == _MAX_PARKED_AT_ONCE
+    complete = page.until >= latest and not more_parked
+    epoch, position = current_epoch(conn), _position(conn)
+    seen = catalog.cookie(conn)
+    tables = None
+    if seen != cookie:
+        tables = Publication(epoch, pushed, position, False, announce(conn, catalog), [], [])
+    peers = _cursors(conn, sites) if complete else []
+    return Unpublished(
+        Publication(epoch, page.until, position, complete, None, rows, peers),
+        waiting[-1][0] if waiting else parked,
+        latest,
+        more_parked,
+        tables,
+        seen,
+    )
+
+
+def read_beacon(
+    conn: apsw.Connection, catalog: Catalog, sites: Collection[bytes]
+) -> tuple[bytes, int, int, list[Cursor]]:
+    """Read the epoch, the version, the position and the cursors of some clients, all of one moment
+    (read)."""
+    return current_epoch(conn), catalog.latest_version(conn), _position(conn), _cursors(conn, sites)
+
+
+def apply_parts(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    parts: Sequence[tuple[int, Part]],
+    *,
+    run: bytes,
+    site_id: bytes,
+    pushed: int,
+    parked: int,
+    batch: int,
+) -> TakenIn:
+    """Apply entries of the log and move the position, all in one transaction (write).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        parts: The entries with their sequences, in order.
+        run: The own run: its entries are here already.
+        site_id: The own site id.
+        pushed: The version up to which all own changes are in the log and have come back, these included.
+        parked: The same for parked changes.
+        batch: The number under which to encode the changes for clients.
+    """
+    before = lower = catalog.latest_version(conn)
+    batches: list[Batch] = []
+    for _, part in parts:
+        if part.site_id == site_id:
+            # Of an earlier life, perhaps: some of it may be here already, at its old place.
+            lower = min(lower, part.since)
+        if part.run == run:
+            continue
+        content = _whole(conn, part)
+        if content is not None:
+            publication = decode_publication(content)
+            _note(conn, part.site_id, publication)
+            batches.append(Batch(b"", 0, True, publication.rows, len(content)))
+    position = parts[-1][0]
+
+    def store_position(conn: apsw.Connection, _: Cursor) -> None:
+        conn.execute("INSERT OR REPLACE INTO replicell_log_entries VALUES (?, ?)", (position, lower))
+        conn.execute(
+            "UPDATE replicell_log SET position = max(position, ?), pushed = max(pushed, ?),"
+            " parked = max(parked, ?),"
+            " push_all_until = CASE WHEN max(pushed, ?) >= push_all_until THEN 0 ELSE push_all_until END",
+            (position, pushed, parked, pushed),
+        )
+        if batch % _TIDY_EVERY == 0:
+            _forget_old_entries(conn)
+
+    if not any(one.rows for one in batches):
+        store_position(conn, Cursor(LOG_SITE_ID, b"", 0))
+        return TakenIn(before, before, current_epoch(conn), [], [], 0, [])
+    return take_in(conn, catalog, batches, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+
+
+def merge_from_log(
+    conn: apsw.Connection,
+    catalog: Catalog,
+    rows: Sequence[Change],
+    *,
+    position: int,
+    batch: int,
+    parts: Sequence[tuple[Any, ...]] = (),
+) -> TakenIn:
+    """Merge what another node has of the room, from a snapshot or to repair one's own content (write).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        rows: The changes.
+        position: The position that one has reached with them; 0 leaves it where it is.
+        batch: The number under which to encode the changes for clients.
+        parts: The pieces of publications that had not come whole there.
+    """
+    before = catalog.latest_version(conn)
+
+    def store_position(conn: apsw.Connection, _: Cursor) -> None:
+        if position:
+            conn.execute("INSERT OR REPLACE INTO replicell_log_entries VALUES (?, ?)", (position, before))
+            conn.execute("UPDATE replicell_log SET position = max(position, ?)", (position,))
+            conn.executemany("INSERT OR REPLACE INTO replicell_log_parts VALUES (?, ?, ?, ?, ?)", parts)
+
+    return take_in(
+        conn,
+        catalog,
+        [Batch(b"", 0, True, list(rows), 0)],
+        LOG_SITE_ID,
+        store_position,
+        trusted=True,
+        batch=batch,
+    )
+
+
+def note_mark(conn: apsw.Connection, mark: Cursor, position: int, peers: Sequence[Cursor] = ()) -> None:
+    """Remember that who has a node's changes up to a version has all entries up to a position (write).
+
+    Args:
+        conn: The database.
+        mark: The node's site id, epoch and version.
+        position: The position.
+        peers: How far that node has some clients; what it has is here too.
+    """
+    conn.execute(
+        "INSERT INTO replicell_log_marks(site_id, epoch, version, position) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET position = max(position, excluded.position)",
+        (mark.site_id, mark.epoch, mark.version, position),
+    )
+    conn.execute(
+        "DELETE FROM replicell_log_marks WHERE site_id = ?1 AND position <"
+        " (SELECT position FROM replicell_log_marks WHERE site_id = ?1"
+        " ORDER BY position DESC LIMIT 1 OFFSET ?2)",
+        (mark.site_id, _KEPT_MARKS),
+    )
+    for cursor in peers:
+        ledger.store_elsewhere(conn, cursor)
+
+
+def translate(conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
+    """Return a version of this database up to which a client has everything, by its cursors at other nodes
+    (read).
+
+    Args:
+        conn: The database.
+        cursors: How far the client has which server.
+
+    Returns:
+        The version, 0 if nothing is known.
+    """
+    position = 0
+    for cursor in cursors:
+        found = conn.execute(
+            "SELECT max(position) FROM replicell_log_marks WHERE site_id = ? AND epoch = ? AND version <= ?",
+            (cursor.site_id, cursor.epoch, cursor.version),
+        ).get
+        position = max(position, found if isinstance(found, int) else 0)
+    if not position:
+        return 0
+    # What came, or went, with later entries stands above their lower bounds; what never went, above pushed.
+    version = conn.execute(
+        "SELECT min(version) FROM (SELECT pushed AS version FROM replicell_log"
+        " UNION ALL SELECT min(lower) FROM replicell_log_entries WHERE sequence > ?)",
+        (position,),
+    ).get
+    return version if isinstance(version, int) else 0
+
+
+def _position(conn: apsw.Connection) -> int:
+    position = conn.execute("SELECT position FROM replicell_log").get
+    return position if isinstance(position, int) else 0
+
+
+def _cursors(conn: apsw.Connection, sites: Collection[bytes]) -> list[Cursor]:
+    found = (ledger.own_peer_cursor(conn, site_id) for site_id in sites)
+    return [cursor for cursor in found if cursor is not None]
+
+
+def _whole(conn: apsw.Connection, part: Part) -> bytes | None:
+    """Return the content of the publication that this part completes, None as long as more is to come."""
+    if part.parts == 1:
+        return part.chunk
+    conn.execute(
+        # Of a node that has begun another publication the older one will not be completed.
+        "DELETE FROM replicell_log_parts WHERE site_id = ? AND (run IS NOT ? OR batch IS NOT ?)",
+        (part.site_id, part.run, part.batch),
+    )
+    conn.execute(
+        "INSERT OR REPLACE INTO replicell_log_parts VALUES (?, ?, ?, ?, ?)",
+        (part.site_id, part.run, part.batch, part.number, part.chunk),
+    )
+    if not part.last:
+        return None
+    chunks: Any = conn.execute(
+        "SELECT chunk FROM replicell_log_parts WHERE site_id = ? ORDER BY number", (part.site_id,)
+    ).fetchall()
+    conn.execute("DELETE FROM replicell_log_parts WHERE site_id = ?", (part.site_id,))
+    return b"".join(chunk for (chunk,) in chunks) if len(chunks) == part.parts else None
+
+
+def _note(conn: apsw.Connection, site_id: bytes, publication: Publication) -> None:
+    if publication.complete:
+        mark = Cursor(site_id, publication.epoch, publication.version)
+        note_mark(conn, mark, publication.position, publication.peers)
+
+
+def _forget_old_entries(conn: apsw.Connection) -> None:
+    """Of the oldest entries keep what holds for all of them together."""
+    row: Any = conn.execute(
+        "SELECT sequence FROM replicell_log_entries ORDER BY sequence DESC LIMIT 1 OFFSET ?", (_KEPT_ENTRIES,)
+    ).fetchone()
+    if row is not None:
+        oldest = conn.execute("SELECT min(lower) FROM replicell_log_entries WHERE sequence <= ?", row).get
+        conn.execute("DELETE FROM replicell_log_entries WHERE sequence < ?", row)
+        conn.execute("UPDATE replicell_log_entries SET lower = ? WHERE sequence = ?", (oldest, *row))

@@ -1,0 +1,526 @@
+"""Ties one room of one node to the room's log: publishes what clients bring, and applies what others
+published."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.epochs import Cursor
+from replicell.sync.announcements import SchemaPolicy, adopt_tables
+from replicell.sync.backplane import journal
+from replicell.sync.backplane.entries import (
+    AskRows,
+    Beacon,
+    Part,
+    Publication,
+    Repair,
+    cut,
+    decode_part,
+    decode_publication,
+    decode_telling,
+    encode_telling,
+)
+from replicell.sync.backplane.interface import (
+    Backplane,
+    BackplaneError,
+    Entry,
+    RoomLog,
+    StreamReplacedError,
+    TrimmedError,
+)
+from replicell.sync.backplane.repair import Repairer
+from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
+from replicell.sync.jobs import TakenIn, drain_parked
+from replicell.sync.ledger import LOG_SITE_ID
+from replicell.sync.messages import TableAnnouncement
+from replicell.sync.room import Room
+
+__all__ = ["LinkOptions", "RoomLink"]
+
+_log = logging.getLogger("replicell.sync.backplane")
+
+_GROUP_BYTES: Final = 256 * 1024
+_RETRY_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """Times and sizes of how a room follows its log.
+
+    Args:
+        beacon_interval: Seconds after which the other nodes are told how far one is, if that is new.
+        check_interval: Seconds after which the content is compared with the other nodes', if it is new.
+        snapshot_bytes: How many bytes of entries make a snapshot worth while; more, if the room is bigger.
+        snapshot_jitter: Seconds that a node waits at most for another one to make the snapshot.
+        catch_up_timeout: Seconds that a room waits for the log when it is opened, before it serves what is
+            on disk.
+    """
+
+    beacon_interval: float = 5.0
+    check_interval: float = 600.0
+    snapshot_bytes: int = 16 * 1024 * 1024
+    snapshot_jitter: float = 3.0
+    catch_up_timeout: float = 5.0
+
+
+class RoomLink:
+    """Follows a room's log for as long as the room is open; it lives on the event loop of the room.
+
+    What is committed here is published in the order of the versions, one publication at a time; what comes
+    together meanwhile goes together. Nothing depends on an entry coming once: merging is idempotent.
+
+    Args:
+        name: The room's name.
+        db: Its database.
+        room: The room.
+        catalog: The database's catalogue.
+        backplane: Where the log is.
+        schema_policy: Whether tables that other nodes have are created.
+        origin: What the writes of the room are marked with.
+        options: Times and sizes.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        db: CrSqliteDatabase,
+        room: Room,
+        catalog: Catalog,
+        backplane: Backplane,
+        schema_policy: SchemaPolicy,
+        origin: object,
+        options: LinkOptions,
+    ) -> None:
+        self._name = name
+        self._db = db
+        self._room = room
+        self._catalog = catalog
+        self._backplane = backplane
+        self._schema_policy: SchemaPolicy = schema_policy
+        self._origin = origin
+        self._options = options
+        self._run = os.urandom(8)
+        self._task: asyncio.Task[None] | None = None
+        self._dirty = asyncio.Event()
+        self._waiting: list[Callable[[], None]] = []
+        self._publishing = True
+        self._caught_up = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._target = 0
+        self._position = 0
+        self._pushed = 0
+        self._parked = 0
+        self._push_all_until = 0
+        self._cookie: object = None
+        self._batch = 0
+        self._returned = 0
+        self._returned_at = 0
+        self._appended = 0
+        self._sites: set[bytes] = set()
+        self._needed = 0
+        self._told = 0
+        self._bytes_since_snapshot = 0
+        self._counted_from = 0
+        self._compacting = False
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._repairer = Repairer(self._run, db, catalog)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that is committed here is in the log."""
+        return not self._publishing and not self._dirty.is_set()
+
+    @property
+    def position(self) -> int:
+        """The sequence up to which the log is applied here."""
+        return self._position
+
+    def start(self) -> None:
+        """Begin to follow the log."""
+        self._task = asyncio.get_running_loop().create_task(self._live())
+
+    async def catch_up(self) -> bool:
+        """Wait until all is applied that was in the log at the start, or for as long as the options say."""
+        try:
+            async with asyncio.timeout(self._options.catch_up_timeout):
+                await self._caught_up.wait()
+        except TimeoutError:
+            _log.warning("room %r is served from disk: its log cannot be read yet", self._name)
+            return False
+        return True
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - as asyncio.wait has it
+        """Wait until everything is in the log; False if it took too long."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self.settled:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop; what is not published yet will be when the room is opened again."""
+        tasks = [task for task in (self._task, *self._jobs) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def when_replicated(self, site_id: bytes, confirmed: Callable[[], None]) -> None:
+        """Call back once all that is committed now is in the log."""
+        self._sites.add(site_id)
+        self._waiting.append(confirmed)
+        self._dirty.set()
+
+    def changed(self) -> None:
+        """Somebody else than a session has written to the database."""
+        self._dirty.set()
+
+    def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
+        """Return the version up to which a client has everything, by its cursors at other nodes (read)."""
+        return journal.translate(conn, cursors)
+
+    async def _live(self) -> None:
+        while True:
+            log: RoomLog | None = None
+            try:
+                log = await self._backplane.open_room(self._name)
+                await self._begin(log)
+                log.listen(partial(self._hear, log))
+                await self._together(self._follow(log), self._publish(log), self._beacon(log))
+            except StreamReplacedError as error:
+                _log.error("room %r: %s; everything is published anew", self._name, error)
+            except Exception:
+                _log.exception("room %r stops following its log, and begins again", self._name)
+                await asyncio.sleep(_RETRY_SECONDS)
+            finally:
+                self._publishing = True
+                if log is not None:
+                    await log.close()
+
+    async def _together(self, *works: Coroutine[Any, Any, None]) -> None:
+        """Run all until one fails, and raise its exception."""
+        tasks = [asyncio.get_running_loop().create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _begin(self, log: RoomLog) -> None:
+        state = await self._db.write(
+            partial(journal.begin, catalog=self._catalog, identity=log.identity), origin=self._origin
+        )
+        self._position, self._pushed = state.position, state.pushed
+        self._parked, self._push_all_until = state.parked, state.push_all_until
+        self._returned = self._appended = self._batch
+        self._returned_at = state.pushed
+        self._counted_from = state.position
+        self._cookie = None
+        self._target = await log.last()
+        self._reached(self._position)
+        self._dirty.set()
+
+    # -- what others have published --
+
+    async def _follow(self, log: RoomLog) -> None:
+        while True:
+            try:
+                async with aclosing(log.follow(self._position)) as coming:
+                    async for entries in coming:
+                        for group in _groups(entries):
+                            await self._apply(group)
+                        if (
+                            self._bytes_since_snapshot >= self._options.snapshot_bytes
+                            and not self._compacting
+                        ):
+                            self._compacting = True
+                            self._job(self._compact(log))
+            except TrimmedError as error:
+                _log.info("room %r: %s", self._name, error)
+                await self._load_snapshot(log)
+
+    async def _apply(self, entries: Sequence[Entry]) -> None:
+        parts: list[tuple[int, Part]] = []
+        for sequence, payload in entries:
+            self._bytes_since_snapshot += len(payload)
+            part = self._decoded(payload)
+            if part is None:
+                continue
+            if part.run == self._run and part.last:
+                self._returned, self._returned_at = part.batch, part.until
+            elif part.schema and part.run != self._run:
+                await self._apply_parts(parts)
+                parts = []
+                await self._adopt(decode_publication(part.chunk).tables or [])
+            parts.append((sequence, part))
+        await self._apply_parts(parts)
+        self._reached(entries[-1].sequence)
+
+    def _decoded(self, payload: bytes) -> Part | None:
+        try:
+            return decode_part(payload)
+        except BackplaneError as error:
+            _log.error("room %r: %s", self._name, error)
+            return None
+
+    async def _apply_parts(self, parts: list[tuple[int, Part]]) -> None:
+        if not parts:
+            return
+        # What was appended and has not come back yet stands in no row of the journal.
+        pushed = self._returned_at if self._returned < self._appended else self._pushed
+        apply = partial(
+            journal.apply_parts,
+            catalog=self._catalog,
+            parts=parts,
+            run=self._run,
+            site_id=self._db.site_id,
+            pushed=pushed,
+            parked=self._parked,
+            batch=self._room.next_batch(),
+        )
+        self._took_in(await self._db.write(apply, origin=self._origin))
+
+    def _took_in(self, taken: TakenIn) -> None:
+        for refusal in taken.refused:
+            _log.error("room %r: a change of another node does not fit: %s", self._name, refusal.reason)
+        if taken.after > taken.before:
+            if self._pushed == taken.before:
+                self._pushed = taken.after
+            else:
+                self._dirty.set()
+        self._room.committed(taken, LOG_SITE_ID)
+
+    async def _adopt(self, tables: list[TableAnnouncement]) -> None:
+        adopt = partial(adopt_tables, catalog=self._catalog, tables=tables, policy=self._schema_policy)
+        problems = await self._db.run(adopt, origin=self._origin)
+        if problems:
+            _log.warning("room %r: not taken over from another node: %s", self._name, "; ".join(problems))
+        drain = partial(drain_parked, catalog=self._catalog, trusted=True)
+        drained = await self._db.write(drain, origin=self._origin)
+        self._room.describe(drained.tables, drained.cookie)
+        if drained.merged:
+            self._room.changed()
+
+    def _reached(self, position: int) -> None:
+        self._position = max(self._position, position)
+        if self._position >= self._target:
+            self._caught_up.set()
+
+    async def _compact(self, log: RoomLog) -> None:
+        """Keep a snapshot in place of the entries, once these are more than the room itself."""
+        try:
+            # All nodes have counted the same; one of them will do.
+            await asyncio.sleep(random.random() * self._options.snapshot_jitter)
+            if self._bytes_since_snapshot > await self._db.read(_size):
+                if await log.snapshot_position() <= self._counted_from:
+                    await save_snapshot(log, self._db, self._catalog)
+                self._bytes_since_snapshot = 0
+                self._counted_from = self._position
+        finally:
+            self._compacting = False
+
+    async def _load_snapshot(self, log: RoomLog) -> None:
+        snapshot = await read_snapshot(log)
+        if snapshot is None:
+            raise BackplaneError(f"the log of room {self._name!r} is trimmed, and there is no snapshot of it")
+        await self._adopt(snapshot.tables)
+        await self._merge(snapshot.rows, snapshot.position, snapshot.parts)
+        position = snapshot.position
+        _log.info("room %r: a snapshot of %d changes was merged", self._name, len(snapshot.rows))
+        self._bytes_since_snapshot = 0
+        self._counted_from = position
+        self._reached(position)
+
+    # -- what is published here --
+
+    async def _publish(self, log: RoomLog) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._publishing = True
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._publish_all(log)
+            except BaseException:
+                self._waiting = waiting + self._waiting
+                self._dirty.set()
+                raise
+            self._publishing = False
+            for confirmed in waiting:
+                confirmed()
+            self._idle.set()
+
+    async def _publish_all(self, log: RoomLog) -> None:
+        """Publish all that was committed when this was called."""
+        goal: int | None = None
+        done = False
+        while not done:
+            sites = set(self._sites)
+            found = await self._db.read(
+                partial(
+                    journal.read_unpublished,
+                    catalog=self._catalog,
+                    pushed=self._pushed,
+                    parked=self._parked,
+                    push_all_until=self._push_all_until,
+                    cookie=self._cookie,
+                    sites=sites,
+                )
+            )
+            goal = found.latest if goal is None else goal
+            if found.publication.rows:
+                if found.tables is not None:
+                    await self._append(log, found.tables)
+                    self._cookie = found.cookie
+                await self._append(log, found.publication)
+                if found.publication.complete:
+                    self._sites -= sites
+            self._parked = found.parked
+            self._pushed = max(self._pushed, found.publication.version)
+            done = self._pushed >= goal and not found.more_parked
+            if self._pushed >= self._push_all_until:
+                self._push_all_until = 0
+
+    async def _append(self, log: RoomLog, publication: Publication) -> None:
+        self._batch += 1
+        self._appended = self._batch
+        parts = cut(
+            publication,
+            run=self._run,
+            site_id=self._db.site_id,
+            batch=self._batch,
+            since=self._pushed,
+            max_payload=log.max_payload,
+        )
+        for part, payload in parts:
+            self._needed = await log.append(payload, part.message_id)
+
+    # -- what is told to those who are there --
+
+    async def _beacon(self, log: RoomLog) -> None:
+        loop = asyncio.get_running_loop()
+        checked_at = loop.time()
+        while True:
+            await asyncio.sleep(min(self._options.beacon_interval, self._options.check_interval))
+            digest: list[int] = []
+            if loop.time() >= checked_at + self._options.check_interval and self.settled:
+                checked_at = loop.time()
+                digest = await self._repairer.digest(self._position)
+            if digest or (self.settled and (self._sites or self._told != self._room.version)):
+                await self._tell(log, digest)
+
+    async def _tell(self, log: RoomLog, digest: list[int]) -> None:
+        sites = set(self._sites)
+        epoch, version, position, peers = await self._db.read(
+            partial(journal.read_beacon, catalog=self._catalog, sites=sites)
+        )
+        if not self.settled or version > self._pushed:
+            return
+        needed = max(position, self._needed)
+        await log.tell(
+            encode_telling(
+                Beacon(self._run, self._db.site_id, epoch, version, position, needed, peers, digest)
+            )
+        )
+        self._sites -= sites
+        self._told = self._room.version
+
+    def _hear(self, log: RoomLog, payload: bytes) -> None:
+        try:
+            telling = decode_telling(payload)
+        except BackplaneError as error:
+            _log.error("room %r: %s", self._name, error)
+            return
+        if telling.run == self._run:
+            return
+        match telling:
+            case Beacon():
+                if telling.needed <= self._position:
+                    self._job(self._note(telling))
+                self._compare(telling, log)
+            case AskRows(asked=asked) if asked == self._run:
+                self._job(self._repairer.answer(telling, log))
+            case Repair(asked=asked) if asked == self._run:
+                self._job(self._repair(telling))
+            case _:
+                return
+
+    def _compare(self, beacon: Beacon, log: RoomLog) -> None:
+        asked = self._repairer.compare(beacon)
+        if asked is not None:
+            _log.warning(
+                "room %r differs from another node's in %d parts: they are fetched",
+                self._name,
+                len(asked.buckets),
+            )
+            self._job(log.tell(encode_telling(asked)))
+            # The other one may lack something too, and is to find out.
+            self._job(self._tell(log, self._repairer.own))
+
+    async def _note(self, beacon: Beacon) -> None:
+        mark = Cursor(beacon.site_id, beacon.epoch, beacon.version)
+        note = partial(journal.note_mark, mark=mark, position=beacon.position, peers=beacon.peers)
+        await self._db.write(note, origin=self._origin)
+
+    async def _repair(self, repair: Repair) -> None:
+        await self._adopt(repair.tables)
+        await self._merge(repair.rows, 0, [])
+
+    async def _merge(self, rows: list[Change], position: int, parts: list[tuple[Any, ...]]) -> None:
+        merge = partial(
+            journal.merge_from_log,
+            catalog=self._catalog,
+            rows=rows,
+            position=position,
+            parts=parts,
+            batch=self._room.next_batch(),
+        )
+        self._took_in(await self._db.write(merge, origin=self._origin))
+
+    def _job(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("room %r: %s", self._name, task.exception(), exc_info=task.exception())
+
+
+def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Cut entries so that other writers need not wait long for each transaction."""
+    groups: list[list[Entry]] = []
+    size = _GROUP_BYTES
+    for entry in entries:
+        if size >= _GROUP_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(entry)
+        size += len(entry.payload)
+    return groups
+
+
+def _size(conn: apsw.Connection) -> int:
+    pages, size = conn.execute("PRAGMA page_count").get, conn.execute("PRAGMA page_size").get
+    return int(pages or 0) * int(size or 0)

@@ -1,0 +1,78 @@
+"""A server as a node of a cluster: ties each room that it opens to the room's log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.backplane.in_process import InProcessBackplane
+from replicell.sync.backplane.interface import Backplane
+from replicell.sync.backplane.journal import create_journal
+from replicell.sync.backplane.link import LinkOptions, RoomLink
+from replicell.sync.backplane.snapshots import bootstrap
+from replicell.sync.room import Room
+
+__all__ = ["Node"]
+
+_log = logging.getLogger("replicell.sync.backplane")
+
+
+class Node:
+    """Ties rooms to their logs; on a server that is alone it does nothing.
+
+    Args:
+        backplane: Where the logs are; None for a server on its own.
+        options: Times and sizes.
+    """
+
+    def __init__(self, backplane: Backplane | None = None, options: LinkOptions | None = None) -> None:
+        self.backplane: Backplane = backplane or InProcessBackplane(shared=False)
+        self._options = options or LinkOptions()
+
+    async def prepare(self, name: str, path: Path) -> None:
+        """Begin a room's file with a snapshot, if there is no file and there is a snapshot."""
+        if not self.backplane.shared or await asyncio.to_thread(path.exists):
+            return
+        try:
+            async with asyncio.timeout(self._options.catch_up_timeout):
+                log = await self.backplane.open_room(name)
+                try:
+                    if await bootstrap(log, path):
+                        _log.info("room %r begins with a snapshot", name)
+                finally:
+                    await log.close()
+        except TimeoutError:
+            _log.warning("room %r begins empty: its log cannot be read yet", name)
+
+    async def tie(
+        self, name: str, db: CrSqliteDatabase, room: Room, policy: SchemaPolicy, origin: object
+    ) -> RoomLink | None:
+        """Tie an open room to its log, and let it catch up; None on a server that is alone.
+
+        Args:
+            name: The room's name.
+            db: Its database.
+            room: The room.
+            policy: Whether tables that other nodes have are created.
+            origin: What the writes of the room are marked with.
+        """
+        if not self.backplane.shared:
+            return None
+        await db.write(create_journal, origin=origin)
+        link = RoomLink(
+            name=name,
+            db=db,
+            room=room,
+            catalog=room.catalog,
+            backplane=self.backplane,
+            schema_policy=policy,
+            origin=origin,
+            options=self._options,
+        )
+        room.replicator = link
+        link.start()
+        await link.catch_up()
+        return link

@@ -1,0 +1,121 @@
+"""Snapshots: a room's whole database in place of the entries that have made it.
+
+A snapshot is the file itself, so a node that has none is there as fast as the file can be copied. It is kept
+beside the log and replicated like it, not asked from a peer: the nodes that have the room may all be away,
+and entries may only be dropped when what was in them is as safe as they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import apsw
+
+from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change, read_page
+from replicell.persisters.crsqlite.connection import close_connection, open_connection
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.epochs import Cursor
+from replicell.persisters.crsqlite.identity import reidentify
+from replicell.sync.announcements import announce
+from replicell.sync.backplane import journal
+from replicell.sync.backplane.interface import RoomLog
+from replicell.sync.messages import TableAnnouncement
+
+__all__ = ["Snapshot", "bootstrap", "read_snapshot", "save_snapshot"]
+
+
+class Snapshot(NamedTuple):
+    """What is in a snapshot.
+
+    Args:
+        position: The sequence of the log up to which it has everything.
+        tables: Its tables.
+        rows: Its changes, all of them.
+        parts: Pieces of publications that had not come whole, rows of the journal.
+    """
+
+    position: int
+    tables: list[TableAnnouncement]
+    rows: list[Change]
+    parts: list[tuple[Any, ...]]
+
+
+async def save_snapshot(log: RoomLog, db: CrSqliteDatabase, catalog: Catalog) -> bool:
+    """Keep a snapshot of a room as it is now; False if a newer one is kept already."""
+    await db.write(partial(_mark_own, catalog=catalog))
+    with TemporaryDirectory(prefix="replicell-") as folder:
+        path = Path(folder) / "snapshot.db"
+        position = await asyncio.to_thread(_copy, db.path, path)
+        return await log.save_snapshot(path, position)
+
+
+async def bootstrap(log: RoomLog, path: Path) -> bool:
+    """Begin a room's file with the newest snapshot; False if there is none.
+
+    Args:
+        log: The room's log.
+        path: Where the file is to be; it is not there yet.
+    """
+    fresh = path.with_name(path.name + ".snapshot")
+    try:
+        if await log.load_snapshot(fresh) is None:
+            return False
+        # Another node's file: two may not go on under one site id.
+        await asyncio.to_thread(reidentify, fresh)
+        fresh.rename(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True
+
+
+async def read_snapshot(log: RoomLog) -> Snapshot | None:
+    """Read the newest snapshot, to be merged into a database that is there already; None for none."""
+    with TemporaryDirectory(prefix="replicell-") as folder:
+        path = Path(folder) / "snapshot.db"
+        position = await log.load_snapshot(path)
+        return None if position is None else await asyncio.to_thread(_read, path, position)
+
+
+def _mark_own(conn: apsw.Connection, catalog: Catalog) -> None:
+    """Note for the readers of the snapshot how far this node is."""
+    epoch, version, position, _ = journal.read_beacon(conn, catalog, ())
+    site_id: Any = conn.execute("SELECT crsql_site_id()").get
+    journal.note_mark(conn, Cursor(bytes(site_id), epoch, version), position)
+
+
+def _copy(source: str, target: Path) -> int:
+    """Copy a database beside its own connection, and return the position that the copy has."""
+    conn = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        conn.set_busy_timeout(5000)
+        conn.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        conn.close()
+    copy = apsw.Connection(str(target), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        position = copy.execute("SELECT position FROM replicell_log").get
+    finally:
+        copy.close()
+    return position if isinstance(position, int) else 0
+
+
+def _read(path: Path, position: int) -> Snapshot:
+    conn, catalog = open_connection(path), Catalog()
+    try:
+        rows: list[Change] = []
+        since = 0
+        page = read_page(conn, catalog, since)
+        rows.extend(page.changes)
+        while page.resume is not None or page.until < catalog.latest_version(conn):
+            since = since if page.resume is not None else page.until
+            page = read_page(conn, catalog, since, resume=page.resume)
+            rows.extend(page.changes)
+        parts: Any = conn.execute("SELECT * FROM replicell_log_parts").fetchall()
+        return Snapshot(position, announce(conn, catalog), rows, parts)
+    finally:
+        close_connection(conn)
