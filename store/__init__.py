@@ -9,7 +9,8 @@ listeners the net result of each transaction, and knows nothing of files, databa
 """
 
 from replicell.store.cells import Cell, CellLike, EncodedCell
-from replicell.store.changes import CellChange, Changes, TransactionLog
+from replicell.store.change_objects import CellChange, Change, ValueChange
+from replicell.store.changes import Changes, TransactionLog, Transition
 from replicell.store.checkpoints import CheckpointIds, Checkpoints, create_checkpoints
 from replicell.store.computed import ComputedCells, create_computed_cells
 from replicell.store.content_types import Content, Row, SortedRowIdsArgs, Table, Tables, Values
@@ -22,16 +23,20 @@ from replicell.store.errors import (
     InvalidWriteError,
     MissingPackageError,
     ModelError,
+    NoEventLoopError,
     RestrictedError,
     SchemaDataLossError,
     SchemaError,
     SchemaLoss,
     StoreError,
     UnsettledError,
+    WaitTimeoutError,
+    WatchOverflowError,
     WriteForbiddenError,
     WrongThreadError,
 )
 from replicell.store.extractors import GetCell, RowExtractor
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike
 from replicell.store.indexes import Indexes, create_indexes
 from replicell.store.links import Links, create_links
@@ -54,6 +59,7 @@ __all__ = [
     "CellChange",
     "CellLike",
     "CellSchema",
+    "Change",
     "Changes",
     "CheckpointIds",
     "Checkpoints",
@@ -64,6 +70,7 @@ __all__ = [
     "EncodedCell",
     "GetCell",
     "GetTableCell",
+    "Hook",
     "Id",
     "IdLike",
     "Indexes",
@@ -76,6 +83,7 @@ __all__ = [
     "MissingPackageError",
     "MissingType",
     "ModelError",
+    "NoEventLoopError",
     "OnDelete",
     "Queries",
     "QueryBuilder",
@@ -96,10 +104,14 @@ __all__ = [
     "Tables",
     "TablesSchema",
     "TransactionLog",
+    "Transition",
     "UnsettledError",
+    "ValueChange",
     "ValueSchema",
     "Values",
     "ValuesSchema",
+    "WaitTimeoutError",
+    "WatchOverflowError",
     "WriteForbiddenError",
     "WrongThreadError",
     "create_checkpoints",

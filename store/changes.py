@@ -10,7 +10,6 @@ from replicell.store.ids import Id
 from replicell.store.missing import MISSING, MissingType
 
 __all__ = [
-    "CellChange",
     "Changes",
     "EncodedRow",
     "EncodedTable",
@@ -23,7 +22,7 @@ __all__ = [
     "TransactionEdits",
     "TransactionLog",
     "TransactionRecord",
-    "ValueChange",
+    "Transition",
     "note_id",
 ]
 
@@ -37,8 +36,8 @@ IdChanges: TypeAlias = dict[Id, Literal[1, -1]]
 """Which ids came (1) and which went (-1)."""
 
 
-class CellChange(NamedTuple):
-    """What a transaction did to one cell, or to one value."""
+class Transition(NamedTuple):
+    """What a transaction did to one cell, or to one value, as TinyBase's ``[changed, old, new]``."""
 
     changed: bool
     """Whether the transaction touched it; also when it was put back as it was."""
@@ -48,10 +47,8 @@ class CellChange(NamedTuple):
     """What it is now, or MISSING."""
 
 
-ValueChange: TypeAlias = CellChange
-
-GetCellChange: TypeAlias = Callable[[Id, Id, Id], CellChange]
-GetValueChange: TypeAlias = Callable[[Id], ValueChange]
+GetCellChange: TypeAlias = Callable[[Id, Id, Id], Transition]
+GetValueChange: TypeAlias = Callable[[Id], Transition]
 GetIdChanges: TypeAlias = Callable[[], IdChanges]
 
 RowChanges: TypeAlias = Mapping[Id, Cell | MissingType]

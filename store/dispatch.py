@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from replicell.store.cells import EncodedCell, decode_cell, is_same_cell
-from replicell.store.changes import CellChange, EncodedRow, EncodedTable, IdChanges, ValueChange
+from replicell.store.changes import EncodedRow, EncodedTable, IdChanges, Transition
 from replicell.store.edits import Edits
 from replicell.store.ids import Id
 from replicell.store.listeners import Bucket, Listener, PhaseListeners, Wildcards
@@ -273,18 +273,18 @@ class Dispatching(Edits):
     def _explain(self, error: BaseException, listener: Listener, arguments: tuple[object, ...]) -> None:
         error.add_note(f"{listener.describe(arguments)}, in {self._record}")
 
-    def _get_cell_change(self, table_id: Id, row_id: Id, cell_id: Id) -> CellChange:
+    def _get_cell_change(self, table_id: Id, row_id: Id, cell_id: Id) -> Transition:
         new = self._tables.get(table_id, _NO_ROWS).get(row_id, _NO_CELLS).get(cell_id, MISSING)
         olds = self._record.cells.get(table_id, {}).get(row_id, {})
         if cell_id in olds:
-            return CellChange(True, _decoded(olds[cell_id]), _decoded(new))
-        return CellChange(False, _decoded(new), _decoded(new))
+            return Transition(True, _decoded(olds[cell_id]), _decoded(new))
+        return Transition(False, _decoded(new), _decoded(new))
 
-    def _get_value_change(self, value_id: Id) -> ValueChange:
+    def _get_value_change(self, value_id: Id) -> Transition:
         new = self._values.get(value_id, MISSING)
         if value_id in self._record.values:
-            return CellChange(True, _decoded(self._record.values[value_id]), _decoded(new))
-        return CellChange(False, _decoded(new), _decoded(new))
+            return Transition(True, _decoded(self._record.values[value_id]), _decoded(new))
+        return Transition(False, _decoded(new), _decoded(new))
 
 
 def _decoded(cell: EncodedCell | MissingType) -> Any:

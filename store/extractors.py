@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from replicell.store.cells import Cell, EncodedCell, decode_cell
 from replicell.store.changes import EncodedRow
+from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 
@@ -37,7 +38,7 @@ def compile_extractor(
         encoded: Whether a cell id gives the cell as it is held, objects and arrays as text; else decoded.
 
     Raises:
-        TypeError: If it is neither a cell id nor a function.
+        ArgumentError: If it is neither a cell id nor a function.
 
     >>> compile_extractor("age")("fido", {"age": 3}), compile_extractor("age")("rex", {"sold": True})
     (3, MISSING)
@@ -54,7 +55,7 @@ def compile_extractor(
     if callable(extractor):
         function = extractor
         return lambda row_id, row: function(get_cell_of(row), row_id)
-    raise TypeError(
+    raise ArgumentError(
         f"a row extractor must be a cell id or a function (get_cell, row_id), but {extractor!r} was given"
     )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from replicell.store.callbacks import as_listener
 from replicell.store.content_types import SortedRowIdsArgs
-from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listener_types import SortedRowIdsListener, TransactionListener
 from replicell.store.listeners import Kind
@@ -135,7 +135,7 @@ class ListenerControl(SchemaSetting):
         else:
             spec = SortedRowsSpec.from_arguments(table_id, cell_id, descending, offset, limit)
             callback = listener
-        _check_callable(callback)
+        callback = as_listener(callback, "sorted_row_ids", may_write=bool(mutator))
         # Opened within a transaction, it counts from what the transaction has done so far.
         touched = self._record.cells.get(spec.table_id, ())
         watch = SortedRowIdsWatch(spec, self._sorted, touched, callback)
@@ -233,9 +233,9 @@ class ListenerControl(SchemaSetting):
         self, kind: Kind, path: tuple[IdLike | None, ...], callback: Callable[..., Any], mutator: bool
     ) -> Id:
         self._check_thread()
-        _check_callable(callback)
+        listener = as_listener(callback, kind, may_write=bool(mutator))
         coerced = tuple([None if thing_id is None else to_id(thing_id) for thing_id in path])
-        return self._register(kind, coerced, callback, mutator)
+        return self._register(kind, coerced, listener, mutator)
 
     def _register(
         self, kind: Kind, path: tuple[Id | None, ...], callback: Callable[..., Any], mutator: bool
@@ -285,8 +285,3 @@ class ListenerControl(SchemaSetting):
         if kind in ("tables", "table", "row"):
             return (self._get_cell_change,)
         return (self._get_value_change,) if kind == "values" else ()
-
-
-def _check_callable(callback: object) -> None:
-    if not callable(callback):
-        raise ArgumentError(f"a listener must be callable, but {callback!r} was given; ids come before it")

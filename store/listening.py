@@ -63,7 +63,7 @@ class Listening(ListenerControl):
         >>> store = Store()
         >>> _ = store.add_tables_listener(lambda store, change: print(change("pets", "fido", "age")))
         >>> _ = store.set_cell("pets", "fido", "age", 3)
-        CellChange(changed=True, old=MISSING, new=3)
+        Transition(changed=True, old=MISSING, new=3)
         """
         return self._add("tables", (), listener, mutator)
 

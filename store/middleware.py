@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from replicell.store.changes import Changes
+from replicell.store.errors import ArgumentError
 from replicell.store.guard import Event, Guard
 from replicell.store.ids import Id
 from replicell.store.missing import MissingType
@@ -186,7 +187,7 @@ class Middleware:
         store = self._store
         store._check_thread()
         if not callable(callback):
-            raise TypeError(f"a {event} callback must be callable, but {callback!r} was given")
+            raise ArgumentError(f"a {event} callback must be callable, but {callback!r} was given")
         if store._modules.get("middleware") is self:
             if self._guard is None:
                 self._guard = store._guard = Guard(store)

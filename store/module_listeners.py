@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
+from replicell.store.callbacks import as_listener
 from replicell.store.ids import Id, IdLike, IdPool, to_id
 from replicell.store.listeners import Kind, Listener, Wildcards
 
@@ -41,10 +42,9 @@ class ModuleListeners:
         """Register a callback and return its id, which may have been another's before.
 
         Raises:
-            TypeError: If the callback cannot be called.
+            ArgumentError: If the callback cannot be called.
         """
-        if not callable(callback):
-            raise TypeError(f"a listener must be callable, but {callback!r} was given; ids come before it")
+        callback = as_listener(callback, kind)
         coerced = tuple([None if thing_id is None else to_id(thing_id) for thing_id in path])
         # Buckets do not look at the kind of what is in them.
         listener = Listener(self._pool.take(), cast("Kind", kind), coerced, callback, False)

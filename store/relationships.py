@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from replicell.store.content_types import ForEachRow
 from replicell.store.definitions import DefinableModule
+from replicell.store.errors import ArgumentError
 from replicell.store.extractors import RowExtractor, cells_read
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING
@@ -224,7 +225,9 @@ class Relationships(DefinableModule[Relationship]):
         Mirrors TinyBase's ``addLinkedRowIdsListener``.
         """
         if relationship_id is None or first_row_id is None:
-            raise TypeError("a listener to linked rows needs a relationship id and a first row id, not None")
+            raise ArgumentError(
+                "a listener to linked rows needs a relationship id and a first row id, not None"
+            )
         relationship = self._find(relationship_id)
         if relationship is not None:
             relationship.listen_to_chain(to_id(first_row_id))

@@ -114,10 +114,11 @@ class StoreState:
     def _settle(self) -> None:
         """Work out anew which short cuts writes may take."""
         self._unruled = self._tables_rules is None and self._guard is None
-        unfollowed = (
-            self._unruled and self._values_rules is None and self._observers is None and not self._settlers
+        unfollowed = self._unruled and self._values_rules is None and not self._settlers
+        observers = self._observers
+        self._unobserved = (
+            unfollowed and not self._listeners and (observers is None or not observers.follows_store)
         )
-        self._unobserved = unfollowed and not self._listeners
         self._swift_outside = (
             unfollowed and not self._sorted.views and not self._listeners.mutators.start_transaction.patterns
         )

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
-from replicell.store.cells import Cell
-from replicell.store.content_types import Row, Table
-from replicell.store.ids import Id, IdLike, to_id
-from replicell.store.listening import Listening
 from replicell.store.notebook.representation import NotebookRepresentation
-from replicell.store.observers import Observation, Observers
+from replicell.store.observing import Observing
+from replicell.store.presenting import Presenting
 from replicell.store.threads import Scheduler
-
-if TYPE_CHECKING:
-    from reactivex import Observable
 
 __all__ = ["Store", "create_store"]
 
@@ -24,7 +18,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Store(Listening, NotebookRepresentation):
+class Store(Observing, Presenting, NotebookRepresentation):
     """Tables of rows of cells, plus keyed values, that tell listeners what changes.
 
     It mirrors TinyBase's ``Store`` with its methods in snake_case: content that is invalid is dropped and
@@ -54,47 +48,6 @@ class Store(Listening, NotebookRepresentation):
         False
         """
         return False
-
-    # --- observing ----------------------------------------------------------------------------------------
-
-    def observe_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike) -> Observable[Cell]:
-        """Return a reactivex Observable of a cell: its content now, then each new one.
-
-        New content comes when its transaction is over, so subscribers may write. Equal consecutive items are
-        left out; an absent cell is None.
-
-        >>> store = Store().set_cell("pets", "fido", "age", 3)
-        >>> with store.observe_cell("pets", "fido", "age").subscribe(print):
-        ...     _ = store.set_cell("pets", "fido", "age", 4)
-        3
-        4
-        """
-        table_id, row_id, cell_id = to_id(table_id), to_id(row_id), to_id(cell_id)
-        return self._observe((table_id, row_id, cell_id), lambda: self.get_cell(table_id, row_id, cell_id))
-
-    def observe_row(self, table_id: IdLike, row_id: IdLike) -> Observable[Row]:
-        """Return a reactivex Observable of a row, as `observe_cell` does; an absent row is empty.
-
-        >>> store = Store().set_cell("pets", "fido", "age", 3)
-        >>> with store.observe_row("pets", "fido").subscribe(print):
-        ...     _ = store.set_row("pets", "fido", {"age": 4, "sold": True})
-        {'age': 3}
-        {'age': 4, 'sold': True}
-        """
-        table_id, row_id = to_id(table_id), to_id(row_id)
-        return self._observe((table_id, row_id), lambda: self.get_row(table_id, row_id))
-
-    def observe_table(self, table_id: IdLike) -> Observable[Table]:
-        """Return a reactivex Observable of a table, as `observe_cell` does; an absent table is empty.
-
-        >>> store = Store()
-        >>> with store.observe_table("pets").subscribe(print):
-        ...     _ = store.set_cell("pets", "fido", "age", 3)
-        {}
-        {'fido': {'age': 3}}
-        """
-        table_id = to_id(table_id)
-        return self._observe((table_id,), lambda: self.get_table(table_id))
 
     # --- threads ------------------------------------------------------------------------------------------
 
@@ -200,29 +153,6 @@ class Store(Listening, NotebookRepresentation):
         counts = ((len(self._tables), "table"), (rows, "row"), (len(self._values), "value"))
         described = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
         return f"<{type(self).__name__}: {described}>"
-
-    # ------------------------------------------------------------------------------------------------------
-
-    def _observe(self, path: tuple[Id, ...], read: Callable[[], _T]) -> Observable[_T]:
-        # Imported here, so that a store without observables does without reactivex.
-        from replicell.store.observables import observe
-
-        return observe(self, path, read)
-
-    def _add_observation(self, observation: Observation) -> None:
-        self._check_thread()
-        if self._observers is None:
-            self._observers = Observers(self._tables)
-            self._settle()
-        self._observers.add(observation)
-
-    def _remove_observation(self, observation: Observation) -> None:
-        self._check_thread()
-        if self._observers is not None:
-            self._observers.remove(observation)
-            if not self._observers and self._depth == 0:
-                self._observers = None
-                self._settle()
 
 
 def create_store(*, strict: bool = False) -> Store:

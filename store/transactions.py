@@ -265,21 +265,18 @@ class Transactions(Dispatching):
                     self._rollback()
                 elif self._modules:
                     self._bring_up_modules(True, errors)
-            if told_at_end:
-                self._depth = -1
-                if self._observers is not None:
-                    self._observers.collect(self._record)
-                if normal.did_finish_transaction.patterns:
-                    self._call_every(normal.did_finish_transaction, errors)
+            self._depth = -1
+            if self._observers is not None:
+                self._observers.collect(self._record)
+            if told_at_end and normal.did_finish_transaction.patterns:
+                self._call_every(normal.did_finish_transaction, errors)
+            if errors and self._observers is not None:
+                self._observers.recheck_derived()
             description = str(self._record) if len(errors) > 1 else ""
         finally:
             self._reset()
-        if self._observers is not None:
-            try:
-                self._observers.emit()
-            except Exception as error:
-                errors.append(error)
-                description = description or "a transaction"
+        if self._observers is not None and self._observers.waiting:
+            self._tell_observers(errors)
         if errors:
             raise_all(errors, description)
 
@@ -297,10 +294,13 @@ class Transactions(Dispatching):
                 errors.append(error)
                 if self._modules:
                     self._bring_up_modules(True, errors)
+            if self._observers is not None:
+                self._observers.collect_update(table_id, row_id, cell_id)
             if normal.did_finish_transaction.patterns:
                 self._call_every(normal.did_finish_transaction, errors)
-            if errors:
-                raise_all(errors, str(self._record))
+            if errors and self._observers is not None:
+                self._observers.recheck_derived()
+            description = str(self._record) if errors else ""
         finally:
             # Not cleared: its identity stands for the transaction.
             self._record.cells = {}
@@ -308,6 +308,18 @@ class Transactions(Dispatching):
                 self._listeners.sweep()
             self._depth = 0
             self._swift = self._swift_outside
+        if self._observers is not None and self._observers.waiting:
+            self._tell_observers(errors)
+        if errors:
+            raise_all(errors, description)
+
+    def _tell_observers(self, errors: list[BaseException]) -> None:
+        """Tell observers what was collected, when the store may be written to again."""
+        if self._observers is not None:
+            try:
+                self._observers.emit()
+            except Exception as error:
+                errors.append(error)
 
     def _rollback(self) -> None:
         if self._old_tables_rules is not MISSING:
@@ -369,8 +381,8 @@ class Transactions(Dispatching):
         self._swift = self._swift_outside
 
 
-def raise_all(errors: list[BaseException], transaction: str) -> NoReturn:
+def raise_all(errors: list[BaseException], transaction: str = "") -> NoReturn:
     """Raise the errors of a transaction's listeners: the only one as it is, several as a group."""
     if len(errors) == 1:
         raise errors[0]
-    raise BaseExceptionGroup(f"several listeners failed in {transaction}", errors)
+    raise BaseExceptionGroup(f"several listeners failed in {transaction or 'a transaction'}", errors)

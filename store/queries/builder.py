@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Self, TypeAlias, overload
 
 from replicell.store.cells import Cell, CellLike
-from replicell.store.errors import DefinitionError
+from replicell.store.errors import ArgumentError, DefinitionError
 from replicell.store.extractors import RowExtractor
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
@@ -138,7 +138,7 @@ class QueryBuilder:
         """
         is_query, rest = _flagged(arguments)
         if len(rest) not in (2, 3):
-            raise TypeError(
+            raise ArgumentError(
                 f"join takes a table, perhaps an alias, and what names its row; got {arguments!r}"
             )
         from_alias = None if len(rest) == 2 or callable(rest[1]) else to_id(rest[1])
@@ -206,7 +206,7 @@ class QueryBuilder:
             self._clauses.wheres.append(Where(function, ROOT, "", MISSING))
             return self
         if len(arguments) < 2:
-            raise TypeError(f"where takes a function, or a cell and what it must be; got {arguments!r}")
+            raise ArgumentError(f"where takes a function, or a cell and what it must be; got {arguments!r}")
         # True is also something a cell can be equal to: it is a flag only where a query and a cell follow.
         place, cell_id = _path_of(arguments[:-1])
         self._clauses.wheres.append(Where(None, place, cell_id, arguments[-1]))
@@ -338,7 +338,7 @@ def _path_of(arguments: tuple[Any, ...]) -> tuple[Place, Id]:
         return Place(to_id(rest[0]), is_query), to_id(rest[1])
     if len(rest) == 1 and not is_query:
         return ROOT, to_id(rest[0])
-    raise TypeError(
+    raise ArgumentError(
         "a cell is given as (cell_id), (table_id, cell_id) or (True, query_id, cell_id), "
         f"not as {arguments!r}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from replicell.store.callbacks import as_listener
 from replicell.store.cells import Cell
 from replicell.store.changes import GetCellChange, GetIdChanges
 from replicell.store.ids import Id, IdLike, to_id
@@ -127,7 +128,8 @@ class QueriesListening(NotebookRepresentation):
         >>> _ = queries.set_param_value("cats", "age", 4)
         {'age': 4}
         """
-        told = self._told(lambda queries, _, q, __: listener(queries, q, queries.get_param_values(q)))
+        told_of = as_listener(listener, "param_values")
+        told = self._told(lambda queries, _, q, __: told_of(queries, q, queries.get_param_values(q)))
         return _PARAM_PREFIX + self._params.add_row_listener(PARAMS, query_id, told)
 
     def add_param_value_listener(
@@ -144,7 +146,8 @@ class QueriesListening(NotebookRepresentation):
         >>> _ = queries.set_param_value("cats", "age", 4)
         cats age 4
         """
-        told = self._told(lambda queries, _, q, p, new, __, ___: listener(queries, q, p, new))
+        told_of = as_listener(listener, "param_value")
+        told = self._told(lambda queries, _, q, p, new, __, ___: told_of(queries, q, p, new))
         return _PARAM_PREFIX + self._params.add_cell_listener(PARAMS, query_id, param_id, told)
 
     def add_result_table_listener(self, query_id: IdLike | None, listener: ResultTableListener) -> Id:
@@ -326,6 +329,7 @@ class QueriesListening(NotebookRepresentation):
         self, kind: str, query_id: IdLike | None, arguments: tuple[Any, ...], callback: Callable[..., Any]
     ) -> Id:
         self._check_thread()
+        callback = as_listener(callback, f"result_{kind}")
         listener_id = self._listeners.add(kind, (), callback)
         exact = None if query_id is None else to_id(query_id)
         route = self._routes[listener_id] = _Route(kind, exact, arguments, self._told(callback))

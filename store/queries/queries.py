@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, overload
 
 from replicell.store.cells import Cell, CellLike
 from replicell.store.changes import EncodedRow
+from replicell.store.errors import ArgumentError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.modules import module_of
 from replicell.store.queries.builder import Build, clauses_of
@@ -85,7 +86,7 @@ class Queries(QueriesReading):
         is_query = bool(arguments) and arguments[0] is True
         given = arguments[1:] if is_query else arguments
         if len(given) not in (2, 3) or not callable(given[1]):
-            raise TypeError(
+            raise ArgumentError(
                 "a query is defined by an id, a table (or True and a query), a build function and perhaps "
                 f"parameters, but {(query_id, *arguments)!r} was given"
             )

@@ -101,7 +101,7 @@ def test_after_disposal_nothing_is_told_and_nothing_is_left() -> None:
     subscription.dispose()
     store.set_cell("t", "r", "c", 1)
     assert seen == [None]
-    assert store._observers is None
+    assert store._unobserved
 
 
 def fail(cell: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from replicell.store import MISSING, CellChange, Store
+from replicell.store import MISSING, Store, Transition
 from replicell.store.changes import TransactionEdits
 from tests.store.calls import Calls
 
@@ -220,7 +220,7 @@ def test_the_log_tells_everything_with_cells_encoded() -> None:
 
 def test_get_cell_change_answers_for_any_cell() -> None:
     store = Store().set_row("t", "r", {"a": 1, "b": 2})
-    told: list[CellChange] = []
+    told: list[Transition] = []
     store.add_tables_listener(lambda store, change: told.extend(change("t", "r", c) for c in "abx"))
     store.set_cell("t", "r", "a", 3)
     assert told == [(True, 1, 3), (False, 2, 2), (False, MISSING, MISSING)]
