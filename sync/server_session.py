@@ -170,8 +170,7 @@ class ServerSession(Session):
             case Ready() if self.state == "handshake" and self._greeting is not None:
                 self._on_ready(message, self._greeting)
             case Mark(number) if self._outbound is not None:
-                self._outbound.announce_up_to(self._room.version)
-                self._send(Marked(number, self._room.version))
+                self._job("read", self._catalog.latest_version, partial(self._mark, number))
             case Token(token) if self.state == "live":
                 self._emit(Authenticate(token))
             case AskRow(number, table, pk) if self.state == "live":
@@ -179,6 +178,14 @@ class ServerSession(Session):
                 self._job("read", read, partial(self._row_read, number))
             case _:
                 super()._on_message(message)
+
+    def _mark(self, number: int, version: int) -> None:
+        """Say how far the database is, which another program may have written a moment ago."""
+        if version > self._room.version:
+            self._room.changed()
+        if self._outbound is not None:
+            self._outbound.announce_up_to(version)
+        self._send(Marked(number, version))
 
     def _on_hello(self, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:

@@ -346,6 +346,17 @@ def test_another_programs_write_in_the_room_is_read_once_for_all(world: World) -
     assert [link.client_end.site.rows() for link in links] == [{"s": "from the server"}] * 3
 
 
+def test_a_mark_counts_what_another_program_wrote_in_the_room_and_nobody_has_noticed(world: World) -> None:
+    link = world.link(world.site())
+    world.server.put("s", "from the server")
+    link.client.ask_mark(1)
+    settle(link)
+
+    assert link.client.marks[1] == world.server.catalog.latest_version(world.server.conn)
+    assert link.client.pulled >= link.client.marks[1]
+    assert link.client_end.site.rows() == {"s": "from the server"}
+
+
 def test_a_write_too_big_for_memory_is_read_by_each_client_at_its_own_pace(world: World) -> None:
     world.room.options = SessionOptions(part_changes=3)
     links = [world.link(world.site()) for _ in range(2)]
