@@ -263,6 +263,7 @@ async def open_parts(
             store, database, contents.config, on_error=health.note, save_interval=options.save_interval
         )
         health.persister = persister
+        stack.enter_context(contents.warn_of_others(store, database.path))
         await stack.enter_async_context(persister)
         await persister.start_auto_persisting()
         if sync is not None:

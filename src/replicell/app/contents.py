@@ -58,7 +58,7 @@ class Contents:
         return TableMap(self.config).scope()
 
     def warn_of_others(self, store: Store, path: str) -> Subscription:
-        """Log a warning for each table of the store that is not kept, once."""
+        """Log a warning for each table that comes into the store and is not kept, once."""
         others: set[Id] = set()
 
         def look(_: Store, get_changes: Callable[[], IdChanges]) -> None:
