@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Self
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 from replicell.store.cells import EncodedCell, is_same_cell
 from replicell.store.deltas import NEW, OLD, Delta, Side
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.module_listeners import ModuleListeners
 from replicell.store.modules import module_of
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = ["CheckpointIds", "Checkpoints", "create_checkpoints"]
@@ -27,6 +31,10 @@ class CheckpointIds(NamedTuple):
     """Where the store is, or None if it has changed since."""
     forward: list[Id]
     """Those that were undone, next first."""
+
+
+CheckpointIdsListener: TypeAlias = "Callable[[Checkpoints], object]"
+CheckpointListener: TypeAlias = "Callable[[Checkpoints, Id], object]"
 
 
 class Checkpoints:
@@ -229,7 +237,7 @@ class Checkpoints:
 
     # --- listeners ----------------------------------------------------------------------------------------
 
-    def add_checkpoint_ids_listener(self, listener: Callable[[Checkpoints], object]) -> Id:
+    def add_checkpoint_ids_listener(self, listener: CheckpointIdsListener) -> Id:
         """Listen to when the ids of checkpoints, or which is current, change.
 
         Mirrors TinyBase's ``addCheckpointIdsListener``.
@@ -242,14 +250,43 @@ class Checkpoints:
         """
         return self._listeners.add("checkpoint_ids", (), listener)
 
-    def add_checkpoint_listener(
-        self, checkpoint_id: IdLike | None, listener: Callable[[Checkpoints, Id], object]
-    ) -> Id:
+    def add_checkpoint_listener(self, checkpoint_id: IdLike | None, listener: CheckpointListener) -> Id:
         """Listen to when a checkpoint (or any, with None) gets a label or is forgotten.
 
         Mirrors TinyBase's ``addCheckpointListener``.
         """
         return self._listeners.add("checkpoint", (checkpoint_id,), listener)
+
+    def on_checkpoint_ids(self) -> Hook[CheckpointIdsListener]:
+        """Make a decorator for a function to call when the ids of checkpoints, or which is current, change.
+
+        See `add_checkpoint_ids_listener`.
+        """
+        self._store._check_thread()
+        return Hook(self.add_checkpoint_ids_listener, self.del_listener)
+
+    def on_checkpoint(self, checkpoint_id: IdLike | None) -> Hook[CheckpointListener]:
+        """Make a decorator for a function to call when a checkpoint gets a label or is forgotten.
+
+        See `add_checkpoint_listener`.
+        """
+        self._store._check_thread()
+        return Hook(partial(self.add_checkpoint_listener, checkpoint_id), self.del_listener)
+
+    def observe_checkpoint_ids(self) -> Observable[CheckpointIds]:
+        """Return a reactivex Observable of the ids of the checkpoints: those now, then each new triple.
+
+        >>> store = Store()
+        >>> with create_checkpoints(store).observe_checkpoint_ids().subscribe(print):
+        ...     _ = store.set_value("open", True)
+        CheckpointIds(backward=[], current='0', forward=[])
+        CheckpointIds(backward=['0'], current=None, forward=[])
+        """
+        # Imported here, so that a store without observables does without reactivex.
+        from replicell.store.observables import derived_from
+
+        listen = self.add_checkpoint_ids_listener
+        return derived_from(self._store, "checkpoint ids", listen, self.del_listener, self.get_checkpoint_ids)
 
     def del_listener(self, listener_id: IdLike) -> Self:
         """Remove a listener; unknown ids are ignored. Mirrors TinyBase's ``delListener``."""

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from replicell.store.changes import EncodedRow, EncodedTable
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.module_listeners import ModuleListeners
 from replicell.store.notebook.representation import NotebookRepresentation
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = ["DefinableModule", "Definition", "Event"]
@@ -117,6 +121,7 @@ class Definition(ABC):
 
 
 _D = TypeVar("_D", bound=Definition)
+_T = TypeVar("_T")
 
 
 class DefinableModule(NotebookRepresentation, Generic[_D]):
@@ -148,6 +153,21 @@ class DefinableModule(NotebookRepresentation, Generic[_D]):
         """
         for thing in sorted(self._things.values(), key=lambda thing: thing.turn):
             self._undefine(thing.id)
+
+    def _hook(self, add: Callable[..., Id], *ids: IdLike | None) -> Hook[Any]:
+        self._store._check_thread()
+        return Hook(partial(add, *ids), self.del_listener)
+
+    def _observe(
+        self, name: str, listen: Callable[..., Id], read: Callable[..., _T], *ids: IdLike
+    ) -> Observable[_T]:
+        """Observe what `read` returns for some ids, given what adds a listener to that."""
+        self._store._check_thread()
+        # Imported here, so that a store without observables does without reactivex.
+        from replicell.store.observables import derived_from
+
+        named = f"{name} {'/'.join(map(to_id, ids))}"
+        return derived_from(self._store, named, partial(listen, *ids), self.del_listener, partial(read, *ids))
 
     def _define(
         self, thing: _D, cell_ids: frozenset[Id] | None, configure: Callable[[_D], list[Event]]

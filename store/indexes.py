@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from replicell.store.content_types import ForEachCell
 from replicell.store.definitions import DefinableModule
 from replicell.store.extractors import RowExtractor, cells_read, compile_extractor
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.index import Index, IndexKeys, RowIdSorter, SliceIdSorter, compile_slices
 from replicell.store.modules import module_of
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = ["ForEachIndexedRow", "ForEachSlice", "Indexes", "create_indexes"]
@@ -23,6 +26,12 @@ ForEachIndexedRow: TypeAlias = Callable[[Callable[[Id, ForEachCell], object]], N
 
 ForEachSlice: TypeAlias = Callable[[Callable[[Id, ForEachIndexedRow], object]], None]
 """Calls what it is given with each slice id of one index and a `ForEachIndexedRow`."""
+
+IndexIdsListener: TypeAlias = "Callable[[Indexes], object]"
+HasIndexListener: TypeAlias = "Callable[[Indexes, Id, bool], object]"
+SliceIdsListener: TypeAlias = "Callable[[Indexes, Id], object]"
+HasSliceListener: TypeAlias = "Callable[[Indexes, Id, Id, bool], object]"
+SliceRowIdsListener: TypeAlias = "Callable[[Indexes, Id, Id], object]"
 
 
 class Indexes(DefinableModule[Index]):
@@ -163,19 +172,15 @@ class Indexes(DefinableModule[Index]):
         index = self._find(index_id)
         return [] if index is None else index.slice_row_ids(to_id(slice_id))
 
-    def add_index_ids_listener(self, listener: Callable[[Indexes], object]) -> Id:
+    def add_index_ids_listener(self, listener: IndexIdsListener) -> Id:
         """Listen to when indexes come or go. Mirrors TinyBase's ``addIndexIdsListener``."""
         return self._listeners.add("index_ids", (), listener)
 
-    def add_has_index_listener(
-        self, index_id: IdLike | None, listener: Callable[[Indexes, Id, bool], object]
-    ) -> Id:
+    def add_has_index_listener(self, index_id: IdLike | None, listener: HasIndexListener) -> Id:
         """Listen to when an index (or any, with None) comes or goes. Mirrors ``addHasIndexListener``."""
         return self._listeners.add("has_index", (index_id,), listener)
 
-    def add_slice_ids_listener(
-        self, index_id: IdLike | None, listener: Callable[[Indexes, Id], object]
-    ) -> Id:
+    def add_slice_ids_listener(self, index_id: IdLike | None, listener: SliceIdsListener) -> Id:
         """Listen to when slices of an index come, go or change their order.
 
         Mirrors TinyBase's ``addSliceIdsListener``.
@@ -193,7 +198,7 @@ class Indexes(DefinableModule[Index]):
         self,
         index_id: IdLike | None,
         slice_id: IdLike | None,
-        listener: Callable[[Indexes, Id, Id, bool], object],
+        listener: HasSliceListener,
     ) -> Id:
         """Listen to when a slice comes or goes. Mirrors TinyBase's ``addHasSliceListener``."""
         return self._listeners.add("has_slice", (index_id, slice_id), listener)
@@ -202,7 +207,7 @@ class Indexes(DefinableModule[Index]):
         self,
         index_id: IdLike | None,
         slice_id: IdLike | None,
-        listener: Callable[[Indexes, Id, Id], object],
+        listener: SliceRowIdsListener,
     ) -> Id:
         """Listen to when rows of a slice come, go or change their order.
 
@@ -216,6 +221,67 @@ class Indexes(DefinableModule[Index]):
         ['fido']
         """
         return self._listeners.add("slice_row_ids", (index_id, slice_id), listener)
+
+    def on_index_ids(self) -> Hook[IndexIdsListener]:
+        """Make a decorator for a function to call when indexes come or go.
+
+        See `add_index_ids_listener`.
+        """
+        return self._hook(self.add_index_ids_listener)
+
+    def on_has_index(self, index_id: IdLike | None) -> Hook[HasIndexListener]:
+        """Make a decorator for a function to call when an index comes or goes.
+
+        See `add_has_index_listener`.
+        """
+        return self._hook(self.add_has_index_listener, index_id)
+
+    def on_slice_ids(self, index_id: IdLike | None) -> Hook[SliceIdsListener]:
+        """Make a decorator for a function to call when slices of an index come, go or change their order.
+
+        See `add_slice_ids_listener`.
+        """
+        return self._hook(self.add_slice_ids_listener, index_id)
+
+    def on_has_slice(self, index_id: IdLike | None, slice_id: IdLike | None) -> Hook[HasSliceListener]:
+        """Make a decorator for a function to call when a slice comes or goes.
+
+        See `add_has_slice_listener`.
+        """
+        return self._hook(self.add_has_slice_listener, index_id, slice_id)
+
+    def on_slice_row_ids(self, index_id: IdLike | None, slice_id: IdLike | None) -> Hook[SliceRowIdsListener]:
+        """Make a decorator for a function to call when rows of a slice come, go or change their order.
+
+        See `add_slice_row_ids_listener`.
+        """
+        return self._hook(self.add_slice_row_ids_listener, index_id, slice_id)
+
+    def observe_slice_ids(self, index_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the ids of an index's slices: those now, then each new list.
+
+        >>> store = Store()
+        >>> indexes = create_indexes(store).set_index_definition("by_species", "pets", "species")
+        >>> with indexes.observe_slice_ids("by_species").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"species": "dog"})
+        []
+        ['dog']
+        """
+        return self._observe("slice ids", self.add_slice_ids_listener, self.get_slice_ids, index_id)
+
+    def observe_slice_row_ids(self, index_id: IdLike, slice_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the ids of a slice's rows: those now, then each new list.
+
+        >>> store = Store()
+        >>> indexes = create_indexes(store).set_index_definition("by_species", "pets", "species")
+        >>> with indexes.observe_slice_row_ids("by_species", "dog").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"species": "dog"})
+        []
+        ['fido']
+        """
+        return self._observe(
+            "slice row ids", self.add_slice_row_ids_listener, self.get_slice_row_ids, index_id, slice_id
+        )
 
     def get_listener_stats(self) -> dict[str, int]:
         """Count the listeners of slice ids and of slice row ids. Mirrors ``getListenerStats``."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.definitions import DefinableModule, Definition, Event
 from replicell.store.extractors import RowExtractor, cells_read
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.modules import module_of
@@ -17,6 +18,8 @@ from replicell.store.referential import OnDelete, ReferentialActions, Referentia
 from replicell.store.relationship import TakeRowId, compile_row_id
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = ["Link", "LinkSide", "Links", "create_links"]
@@ -25,6 +28,9 @@ Ends = tuple["Id | MissingType", "Id | MissingType"]
 """The left and the right row that a row of the link table links."""
 
 _NEITHER: Ends = (MISSING, MISSING)
+
+LinkIdsListener: TypeAlias = "Callable[[Links], object]"
+LinkListener: TypeAlias = "Callable[[Links, Id, Id], object]"
 
 
 class LinkSide:
@@ -278,7 +284,7 @@ class Links(DefinableModule[Link]):
             to_id(left_row_id), None if right_row_id is None else to_id(right_row_id)
         )
 
-    def add_link_ids_listener(self, listener: Callable[[Links], object]) -> Id:
+    def add_link_ids_listener(self, listener: LinkIdsListener) -> Id:
         """Listen to when many-to-many relationships are defined or removed."""
         return self._listeners.add("link_ids", (), listener)
 
@@ -286,7 +292,7 @@ class Links(DefinableModule[Link]):
         self,
         link_id: IdLike | None,
         left_row_id: IdLike | None,
-        listener: Callable[[Links, Id, Id], object],
+        listener: LinkListener,
     ) -> Id:
         """Listen to which right rows a left row (or any, with None) is linked to.
 
@@ -304,10 +310,61 @@ class Links(DefinableModule[Link]):
         self,
         link_id: IdLike | None,
         right_row_id: IdLike | None,
-        listener: Callable[[Links, Id, Id], object],
+        listener: LinkListener,
     ) -> Id:
         """Listen to which left rows a right row (or any, with None) is linked to."""
         return self._listeners.add("left_row_ids", (link_id, right_row_id), listener)
+
+    def on_link_ids(self) -> Hook[LinkIdsListener]:
+        """Make a decorator for a function to call when many-to-many relationships are defined or removed.
+
+        See `add_link_ids_listener`.
+        """
+        return self._hook(self.add_link_ids_listener)
+
+    def on_right_row_ids(self, link_id: IdLike | None, left_row_id: IdLike | None) -> Hook[LinkListener]:
+        """Make a decorator for a function to call when a left row is linked to other right rows.
+
+        See `add_right_row_ids_listener`.
+        """
+        return self._hook(self.add_right_row_ids_listener, link_id, left_row_id)
+
+    def on_left_row_ids(self, link_id: IdLike | None, right_row_id: IdLike | None) -> Hook[LinkListener]:
+        """Make a decorator for a function to call when a right row is linked to other left rows.
+
+        See `add_left_row_ids_listener`.
+        """
+        return self._hook(self.add_left_row_ids_listener, link_id, right_row_id)
+
+    def observe_right_row_ids(self, link_id: IdLike, left_row_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the right rows of a left row: those now, then each new list.
+
+        >>> store = Store()
+        >>> links = create_links(store).set_link_definition(
+        ...     "played", "casting", "actors", "actor", "movies", "movie")
+        >>> with links.observe_right_row_ids("played", "bogart").subscribe(print):
+        ...     _ = store.add_row("casting", {"actor": "bogart", "movie": "sabrina"})
+        []
+        ['sabrina']
+        """
+        return self._observe(
+            "right row ids", self.add_right_row_ids_listener, self.get_right_row_ids, link_id, left_row_id
+        )
+
+    def observe_left_row_ids(self, link_id: IdLike, right_row_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the left rows of a right row: those now, then each new list.
+
+        >>> store = Store()
+        >>> links = create_links(store).set_link_definition(
+        ...     "played", "casting", "actors", "actor", "movies", "movie")
+        >>> with links.observe_left_row_ids("played", "sabrina").subscribe(print):
+        ...     _ = store.add_row("casting", {"actor": "bogart", "movie": "sabrina"})
+        []
+        ['bogart']
+        """
+        return self._observe(
+            "left row ids", self.add_left_row_ids_listener, self.get_left_row_ids, link_id, right_row_id
+        )
 
     def get_listener_stats(self) -> dict[str, int]:
         """Count the listeners of each kind."""

@@ -20,11 +20,14 @@ from replicell.store.cells import is_same_cell
 from replicell.store.changes import EncodedRow, EncodedTable
 from replicell.store.definitions import DefinableModule, Definition, Event
 from replicell.store.extractors import Extract, RowExtractor, cells_read, compile_extractor
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.modules import module_of
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = [
@@ -52,6 +55,9 @@ AggregateRemove: TypeAlias = Callable[[Any, Any, int], "Number | MissingType | N
 
 AggregateReplace: TypeAlias = Callable[[Any, Any, Any, int], "Number | MissingType | None"]
 """Given a metric, a number that came, the one it replaced and how many there are, returns the new metric."""
+
+MetricIdsListener: TypeAlias = "Callable[[Metrics], object]"
+MetricListener: TypeAlias = "Callable[[Metrics, Id, Number | MissingType, Number | MissingType], object]"
 
 _AGGREGATES: Mapping[str, Callable[[], Aggregate]] = {
     "sum": Sum,
@@ -294,20 +300,46 @@ class Metrics(DefinableModule[Metric]):
         metric = self._find(metric_id)
         return default if metric is None or metric.value is MISSING else metric.value
 
-    def add_metric_ids_listener(self, listener: Callable[[Metrics], object]) -> Id:
+    def add_metric_ids_listener(self, listener: MetricIdsListener) -> Id:
         """Listen to when metrics are defined or removed. Mirrors TinyBase's ``addMetricIdsListener``."""
         return self._listeners.add("metric_ids", (), listener)
 
     def add_metric_listener(
         self,
         metric_id: IdLike | None,
-        listener: Callable[[Metrics, Id, Number | MissingType, Number | MissingType], object],
+        listener: MetricListener,
     ) -> Id:
         """Listen to when a metric (or any, with None) changes; the callback gets its new and its old value.
 
         Mirrors TinyBase's ``addMetricListener``.
         """
         return self._listeners.add("metric", (metric_id,), listener)
+
+    def on_metric_ids(self) -> Hook[MetricIdsListener]:
+        """Make a decorator for a function to call when metrics are defined or removed.
+
+        See `add_metric_ids_listener`.
+        """
+        return self._hook(self.add_metric_ids_listener)
+
+    def on_metric(self, metric_id: IdLike | None) -> Hook[MetricListener]:
+        """Make a decorator for a function to call when a metric changes.
+
+        See `add_metric_listener`.
+        """
+        return self._hook(self.add_metric_listener, metric_id)
+
+    def observe_metric(self, metric_id: IdLike) -> Observable[Number | None]:
+        """Return a reactivex Observable of a metric: its value now, or None, then each new one.
+
+        >>> store = Store()
+        >>> metrics = create_metrics(store).set_metric_definition("pets", "pets")
+        >>> with metrics.observe_metric("pets").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        None
+        1
+        """
+        return self._observe("metric", self.add_metric_listener, self.get_metric, metric_id)
 
     def get_listener_stats(self) -> dict[str, int]:
         """Count the listeners of metrics. Mirrors TinyBase's ``getListenerStats``."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from replicell.store.content_types import ForEachRow
 from replicell.store.definitions import DefinableModule
 from replicell.store.errors import ArgumentError
 from replicell.store.extractors import RowExtractor, cells_read
+from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING
 from replicell.store.modules import module_of
@@ -22,9 +23,14 @@ from replicell.store.referential import (
 from replicell.store.relationship import Relationship, compile_row_id
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from replicell.store.store import Store
 
 __all__ = ["Relationships", "create_relationships"]
+
+RelationshipIdsListener: TypeAlias = "Callable[[Relationships], object]"
+LinkedRowListener: TypeAlias = "Callable[[Relationships, Id, Id], object]"
 
 
 class Relationships(DefinableModule[Relationship]):
@@ -183,7 +189,7 @@ class Relationships(DefinableModule[Relationship]):
         first_row_id = to_id(first_row_id)
         return [first_row_id] if relationship is None else relationship.linked_row_ids(first_row_id)
 
-    def add_relationship_ids_listener(self, listener: Callable[[Relationships], object]) -> Id:
+    def add_relationship_ids_listener(self, listener: RelationshipIdsListener) -> Id:
         """Listen to when relationships are defined or removed. Mirrors ``addRelationshipIdsListener``."""
         return self._listeners.add("relationship_ids", (), listener)
 
@@ -191,7 +197,7 @@ class Relationships(DefinableModule[Relationship]):
         self,
         relationship_id: IdLike | None,
         local_row_id: IdLike | None,
-        listener: Callable[[Relationships, Id, Id], object],
+        listener: LinkedRowListener,
     ) -> Id:
         """Listen to when a row comes to refer to another row. Mirrors ``addRemoteRowIdListener``.
 
@@ -209,7 +215,7 @@ class Relationships(DefinableModule[Relationship]):
         self,
         relationship_id: IdLike | None,
         remote_row_id: IdLike | None,
-        listener: Callable[[Relationships, Id, Id], object],
+        listener: LinkedRowListener,
     ) -> Id:
         """Listen to which rows refer to a row. Mirrors TinyBase's ``addLocalRowIdsListener``."""
         return self._listeners.add("local_row_ids", (relationship_id, remote_row_id), listener)
@@ -218,7 +224,7 @@ class Relationships(DefinableModule[Relationship]):
         self,
         relationship_id: IdLike,
         first_row_id: IdLike,
-        listener: Callable[[Relationships, Id, Id], object],
+        listener: LinkedRowListener,
     ) -> Id:
         """Listen to the chain of rows that begins with a row; both ids must be given.
 
@@ -232,6 +238,104 @@ class Relationships(DefinableModule[Relationship]):
         if relationship is not None:
             relationship.listen_to_chain(to_id(first_row_id))
         return self._listeners.add("linked_row_ids", (relationship_id, first_row_id), listener)
+
+    def on_relationship_ids(self) -> Hook[RelationshipIdsListener]:
+        """Make a decorator for a function to call when relationships are defined or removed.
+
+        See `add_relationship_ids_listener`.
+        """
+        return self._hook(self.add_relationship_ids_listener)
+
+    def on_remote_row_id(
+        self, relationship_id: IdLike | None, local_row_id: IdLike | None
+    ) -> Hook[LinkedRowListener]:
+        """Make a decorator for a function to call when a row comes to refer to another row.
+
+        See `add_remote_row_id_listener`.
+        """
+        self._store._check_thread()
+        return Hook(
+            partial(self.add_remote_row_id_listener, relationship_id, local_row_id), self.del_listener
+        )
+
+    def on_local_row_ids(
+        self, relationship_id: IdLike | None, remote_row_id: IdLike | None
+    ) -> Hook[LinkedRowListener]:
+        """Make a decorator for a function to call when other rows come to refer to a row.
+
+        See `add_local_row_ids_listener`.
+        """
+        self._store._check_thread()
+        return Hook(
+            partial(self.add_local_row_ids_listener, relationship_id, remote_row_id), self.del_listener
+        )
+
+    def on_linked_row_ids(self, relationship_id: IdLike, first_row_id: IdLike) -> Hook[LinkedRowListener]:
+        """Make a decorator for a function to call when the chain that begins with a row changes.
+
+        See `add_linked_row_ids_listener`.
+        """
+        self._store._check_thread()
+        return Hook(
+            partial(self.add_linked_row_ids_listener, relationship_id, first_row_id), self.del_listener
+        )
+
+    def observe_remote_row_id(self, relationship_id: IdLike, local_row_id: IdLike) -> Observable[Id | None]:
+        """Return a reactivex Observable of the row that a row refers to, or None: now, then each new one.
+
+        >>> store = Store()
+        >>> relationships = create_relationships(store).set_relationship_definition(
+        ...     "of_species", "pets", "species", "species")
+        >>> with relationships.observe_remote_row_id("of_species", "fido").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"species": "dog"})
+        None
+        dog
+        """
+        return self._observe(
+            "remote row id",
+            self.add_remote_row_id_listener,
+            self.get_remote_row_id,
+            relationship_id,
+            local_row_id,
+        )
+
+    def observe_local_row_ids(self, relationship_id: IdLike, remote_row_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the ids of the rows that refer to a row: now, then each new list.
+
+        >>> store = Store()
+        >>> relationships = create_relationships(store).set_relationship_definition(
+        ...     "of_species", "pets", "species", "species")
+        >>> with relationships.observe_local_row_ids("of_species", "dog").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"species": "dog"})
+        []
+        ['fido']
+        """
+        return self._observe(
+            "local row ids",
+            self.add_local_row_ids_listener,
+            self.get_local_row_ids,
+            relationship_id,
+            remote_row_id,
+        )
+
+    def observe_linked_row_ids(self, relationship_id: IdLike, first_row_id: IdLike) -> Observable[list[Id]]:
+        """Return a reactivex Observable of the chain of rows that begins with a row: now, then each new one.
+
+        >>> store = Store()
+        >>> relationships = create_relationships(store).set_relationship_definition(
+        ...     "next", "pets", "pets", "next")
+        >>> with relationships.observe_linked_row_ids("next", "fido").subscribe(print):
+        ...     _ = store.set_row("pets", "fido", {"next": "felix"})
+        ['fido']
+        ['fido', 'felix']
+        """
+        return self._observe(
+            "linked row ids",
+            self.add_linked_row_ids_listener,
+            self.get_linked_row_ids,
+            relationship_id,
+            first_row_id,
+        )
 
     def del_listener(self, listener_id: IdLike) -> Self:
         """Remove a listener; unknown ids are ignored. Mirrors TinyBase's ``delListener``."""

@@ -14,7 +14,7 @@ from replicell.store.queries.builder import Build, clauses_of
 from replicell.store.queries.equality import is_same_row
 from replicell.store.queries.listening import PARAMS
 from replicell.store.queries.live import Definition
-from replicell.store.queries.reading import QueriesReading
+from replicell.store.queries.observing import QueriesObserving
 from replicell.store.store import Store
 
 __all__ = ["Queries", "create_queries"]
@@ -22,7 +22,7 @@ __all__ = ["Queries", "create_queries"]
 ParamValues = Mapping[Any, CellLike]
 
 
-class Queries(QueriesReading):
+class Queries(QueriesObserving):
     """The queries of a store. Mirrors TinyBase's ``Queries``.
 
     A query selects cells of a table, or of another query's result, with those of joined tables; it filters,
