@@ -136,6 +136,8 @@ async def _refused(
             return []
         if isinstance(opinion, str):
             opinion = dict.fromkeys(shown, opinion)
+        if not isinstance(opinion, Mapping):
+            raise TypeError(f"it returns None, a text or a mapping, not {opinion!r}")
         return [Refusal(shown[change], "forbidden", str(reason)) for change, reason in opinion.items()]
     except TimeoutError as error:
         raise HookError(f"the validate hook took longer than {seconds} seconds") from error

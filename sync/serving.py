@@ -118,11 +118,13 @@ class ServedConnection:
             case Validate():
                 self._start(self._judge(action))
             case Job() if action.changes and self._bucket is not None:
-                wait = self._bucket.wait
-                self._bucket.take(action.changes)
-                asyncio.get_running_loop().call_later(wait, self._wire.emit, action)
+                self._start(self._emit_later(action, self._bucket.take(action.changes)))
             case _:
                 self._wire.emit(action)
+
+    async def _emit_later(self, action: Action, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._wire.emit(action)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
