@@ -72,7 +72,7 @@ async def test_it_may_be_awaited_and_closed_by_hand(tmp_path: Path) -> None:
 async def test_one_opening_opens_once(tmp_path: Path) -> None:
     opening = replicell.open(tmp_path / "todo.db", tables=["todo"])
     async with opening:
-        with pytest.raises(AppOptionsError, match="call replicell.open"):
+        with pytest.raises(AppOptionsError, match="for another"):
             await opening
 
 

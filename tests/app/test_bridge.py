@@ -29,7 +29,7 @@ class Pair:
         self.hops: deque[Callable[[], object]] = deque()
         self.is_announced = False
         arrivals = Arrivals(self.announce)
-        self.twin = TwinSide(self.elsewhere, SCOPE, arrivals, self.hops.append)
+        self.twin = TwinSide(self.elsewhere, SCOPE, arrivals, self.hops.append, self.hops.append)
         self.side = OwnerSide(self.owner, SCOPE, arrivals, self.twin.send, self.announce)
 
     def announce(self) -> None:

@@ -177,6 +177,7 @@ class TwinSide:
         scope: What of it is kept.
         arrivals: Where the owner finds what comes from elsewhere.
         call_soon: Has a function called on the twin's thread; called in the owner's.
+        call_later: Has a function called a moment later; called on the twin's thread.
     """
 
     def __init__(
@@ -185,11 +186,13 @@ class TwinSide:
         scope: Scope,
         arrivals: Arrivals,
         call_soon: Callable[[Callable[[], object]], object],
+        call_later: Callable[[Callable[[], object]], object],
     ) -> None:
         self.store = store
         self._scope = scope
         self._arrivals = arrivals
         self._call_soon = call_soon
+        self._call_later = call_later
         self._messages: deque[Message] = deque()
         self._is_scheduled = False
         self._is_taking_in = False
@@ -203,44 +206,54 @@ class TwinSide:
             self._call_soon(self._take_some_in)
 
     def take_in(self, at_most: int | None = None) -> None:
-        """Take in messages in their order, all of them or some."""
-        while self._messages and at_most != 0:
-            message = self._messages.popleft()
-            self._is_taking_in = True
-            try:
-                self._take_in(message)
-            except Exception:
-                _log.exception("a change could not be handed over to be saved")
-            finally:
-                self._is_taking_in = False
-            at_most = None if at_most is None else at_most - 1
+        """Take in messages in their order, all of them or some, in one transaction."""
+        taken: list[Message] = []
+        self._is_taking_in = True
+        try:
+            with self.store.transaction():
+                while self._messages and len(taken) != at_most:
+                    taken.append(self._messages.popleft())
+                    self._write(taken[-1])
+        except Exception:
+            _log.exception("%s changes could not be handed over to be saved", len(taken))
+        finally:
+            self._is_taking_in = False
+            for message in taken:
+                self._answer(message)
 
     def stop(self) -> None:
         """Listen to the twin no more."""
         self.store.del_listener(self._listener_id)
 
     def _take_some_in(self) -> None:
-        # First this, then the messages: what is sent from now on is either among them or schedules anew.
+        # After one message there are often more. Looking for them is cheaper than being woken by each, for
+        # which two threads would have to take turns.
+        if self._messages:
+            self.take_in(_MESSAGES_AT_ONCE)
+            self._call_later(self._take_some_in)
+            return
+        # First this, then one more look, so that a message sent in between is not left lying.
         self._is_scheduled = False
-        self.take_in(_MESSAGES_AT_ONCE)
-        if self._messages and not self._is_scheduled:
+        if self._messages:
             self._is_scheduled = True
-            self._call_soon(self._take_some_in)
+            self._call_later(self._take_some_in)
 
-    def _take_in(self, message: Message) -> None:
+    def _write(self, message: Message) -> None:
         match message:
             case Edits():
-                rows = {table_id: tuple(rows) for table_id, rows in message.changes.tables.items()}
-                values = tuple(message.changes.values)
-                try:
-                    self.store.apply_encoded_changes([self._changed_rows(message), message.changes.values, 1])
-                finally:
-                    self._arrivals.confirm(self.store, message.number, rows, values)
+                self.store.apply_encoded_changes([self._changed_rows(message), message.changes.values, 1])
             case SchemaChange():
                 _set_schemas(self.store, message)
+
+    def _answer(self, message: Message) -> None:
+        match message:
+            case Edits(number, changes):
+                rows = {table_id: tuple(rows) for table_id, rows in changes.tables.items()}
+                self._arrivals.confirm(self.store, number, rows, tuple(changes.values))
+            case SchemaChange():
                 self._arrivals.refresh(self.store)
-            case Again():
-                self._arrivals.add(self.store, message.rows, message.cell_ids, message.values)
+            case Again(rows, cell_ids, values):
+                self._arrivals.add(self.store, rows, cell_ids, values)
 
     def _changed_rows(self, message: Edits) -> dict[Id, dict[Id, Any]]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import os
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Coroutine, Mapping
 from concurrent import futures
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from replicell.app.app import App, open_parts
@@ -27,6 +29,9 @@ __all__ = ["LONGEST_WAIT", "Engine"]
 
 _log = logging.getLogger("replicell.app")
 _T = TypeVar("_T")
+
+_MOMENT = 0.001
+"""Seconds between looks for more of what the owner writes."""
 
 LONGEST_WAIT = 0.5
 """Seconds of a wait at most: on some systems Ctrl+C is heard only between waits."""
@@ -72,6 +77,7 @@ class Engine:
             self._thread.stop()
             raise
         self._owner = OwnerSide(store, scope, self._arrivals, self._send, self._announce)
+        self._warning = contents.warn_of_others(store, self._path)
         store.set_scheduler(self._on_submitted)
         atexit.register(self.close_at_exit)
 
@@ -93,6 +99,7 @@ class Engine:
         """Hand over, save and close everything; called by the owner, again if it was interrupted."""
         if self._closing is None:
             self._owner.stop()
+            self._warning.cancel()
             self._closing = self._thread.begin(self._close())
         try:
             settled(self._closing)
@@ -135,7 +142,10 @@ class Engine:
         values: Mapping[Id, Any],
     ) -> tuple[App, TwinSide]:
         store = make_twin(tables, values, schemas)
-        twin = TwinSide(store, scope, self._arrivals, self._thread.call_soon)
+        loop = asyncio.get_running_loop()
+        twin = TwinSide(
+            store, scope, self._arrivals, self._thread.call_soon, partial(loop.call_later, _MOMENT)
+        )
         return await open_parts(options, contents, store, self._on_background_error), twin
 
     async def _after_messages(self, work: Coroutine[Any, Any, _T]) -> _T:
