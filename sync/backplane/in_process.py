@@ -172,7 +172,7 @@ class _InProcessLog:
             for listener in self._topic.listeners.values():
                 loop.call_soon(listener, payload)
 
-    def listen(self, listener: Callable[[bytes], None]) -> None:
+    async def listen(self, listener: Callable[[bytes], None]) -> None:
         self._topic.listeners[self._key] = listener
 
     async def close(self) -> None:

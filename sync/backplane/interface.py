@@ -15,11 +15,16 @@ __all__ = [
     "RoomLog",
     "StreamReplacedError",
     "TrimmedError",
+    "UnreachableError",
 ]
 
 
 class BackplaneError(SyncError):
     """The backplane cannot do what a node asks of it."""
+
+
+class UnreachableError(BackplaneError):
+    """The backplane does not answer; it is asked again until it does."""
 
 
 class TrimmedError(BackplaneError):
@@ -105,7 +110,7 @@ class RoomLog(Protocol):
         """Send something to the nodes that have the room open now; it may get lost."""
         ...
 
-    def listen(self, listener: Callable[[bytes], None]) -> None:
+    async def listen(self, listener: Callable[[bytes], None]) -> None:
         """Call a function with what is told, one's own words included."""
         ...
 

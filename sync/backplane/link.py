@@ -202,7 +202,7 @@ class RoomLink:
             try:
                 log = await self._backplane.open_room(self._name)
                 await self._begin(log)
-                log.listen(partial(self._hear, log))
+                await log.listen(partial(self._hear, log))
                 await self._together(self._follow(log), self._publish(log), self._beacon(log))
             except StreamReplacedError as error:
                 _log.error("room %r: %s; everything is published anew", self._name, error)

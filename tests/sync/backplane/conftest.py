@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from examples.cluster.nats_cluster import NatsCluster
 from replicell.sync.backplane import Backplane, InProcessBackplane, LinkOptions
+from replicell.sync.backplane.jetstream import JetStreamBackplane
 from replicell.sync.server import SyncServer
 
-QUICK_LINK = LinkOptions(beacon_interval=0.05, check_interval=3600.0, snapshot_jitter=0.0)
+QUICK_LINK = LinkOptions(
+    beacon_interval=0.05, check_interval=3600.0, snapshot_jitter=0.0, catch_up_timeout=20.0
+)
 
 OpenNode: TypeAlias = Callable[..., Awaitable[SyncServer]]
-MakeBackplane: TypeAlias = Callable[[], Awaitable[Backplane]]
+MakeBackplane: TypeAlias = Callable[[], Backplane]
 
 
-@pytest.fixture(params=["in-process"])
+@pytest.fixture(scope="session")
+def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """Three NATS servers for all tests; each test has streams of its own."""
+    with NatsCluster(tmp_path_factory.mktemp("nats")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["in-process", "jetstream"])
 async def make_backplane(request: pytest.FixtureRequest) -> AsyncIterator[MakeBackplane]:
     """Gives each node its access to one and the same backplane."""
-    hub = InProcessBackplane()
-
-    async def make() -> Backplane:
-        return hub
-
-    yield make
+    if request.param == "in-process":
+        hub = InProcessBackplane()
+        yield lambda: hub
+        return
+    cluster: NatsCluster = request.getfixturevalue("nats_cluster")
+    stream = f"test-{os.urandom(4).hex()}"
+    yield lambda: JetStreamBackplane(cluster.urls, stream=stream)
 
 
 @pytest.fixture
@@ -34,7 +47,7 @@ def open_node(stack: AsyncExitStack, tmp_path: Path, make_backplane: MakeBackpla
     """Start a server that keeps its rooms in a folder of its own."""
 
     async def start(name: str, *, folder: Path | None = None, **options: Any) -> SyncServer:
-        options = {"port": 0, "link_options": QUICK_LINK, "backplane": await make_backplane(), **options}
+        options = {"port": 0, "link_options": QUICK_LINK, "backplane": make_backplane(), **options}
         return await stack.enter_async_context(SyncServer(folder or tmp_path / f"node-{name}", **options))
 
     return start

@@ -1,0 +1,1 @@
+"""A cluster on one machine: three NATS servers, three server nodes, clients on all of them."""

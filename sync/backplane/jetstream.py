@@ -1,0 +1,347 @@
+"""The backplane of a cluster: a replicated stream of NATS JetStream.
+
+One stream holds the logs of all rooms, a subject each; a second one holds their snapshots. Every node follows
+just the rooms that it has open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from replicell.sync.backplane.interface import BackplaneError, StreamReplacedError, UnreachableError
+from replicell.sync.backplane.jetstream_log import JetStreamLog
+from replicell.sync.errors import MissingPackageError, SyncClosedError
+
+try:
+    import nats
+    from nats import errors as nats_errors
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+except ImportError as error:
+    raise MissingPackageError(
+        'JetStream needs the package nats-py: pip install "replicell[cluster]"'
+    ) from error
+
+__all__ = ["JetStreamBackplane", "Reply"]
+
+_log = logging.getLogger("replicell.sync.backplane")
+
+_STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_REQUEST_SECONDS: Final = 1.5
+_RETRY_SECONDS: Final = 0.25
+_LOOK_SECONDS: Final = 3.0
+_DUPLICATE_WINDOW_NANOSECONDS: Final = 120 * 10**9
+_MARGIN: Final = 8 * 1024
+"""What headers and the protocol need of the biggest message; one that is too big would cut the connection."""
+_MAX_PAYLOAD: Final = 4 * 1024 * 1024
+
+_OTHER_CONFIGURATION: Final = 10058
+_UNREACHABLE: Final = (
+    nats_errors.TimeoutError,
+    nats_errors.NoRespondersError,
+    nats_errors.OutboundBufferLimitError,
+    nats_errors.ConnectionClosedError,
+    nats_errors.ConnectionReconnectingError,
+    nats_errors.FlushTimeoutError,
+    nats_errors.StaleConnectionError,
+    OSError,
+)
+
+
+class Reply(NamedTuple):
+    """A message from NATS.
+
+    Args:
+        data: Its content.
+        headers: Its headers.
+    """
+
+    data: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def status(self) -> str:
+        """The code of a message that is not content but says how a request went; empty for content."""
+        return self.headers.get("Status", "")
+
+
+class JetStreamBackplane:
+    """Shares rooms through NATS JetStream.
+
+    What is acknowledged is stored by a majority of ``replicas`` NATS servers. As long as they cannot be
+    reached the rooms go on: clients read and write, and what they write waits to be acknowledged.
+
+    Give each `replicell.sync.SyncServer` one of its own. The streams are created with the first use; entries
+    are dropped only once a snapshot of their room is stored, so leave their limits alone.
+
+    Args:
+        servers: Addresses of the NATS servers, as ``nats://host:4222``; all of them, so that any may fail.
+        stream: Begins the names of the streams and subjects, for several clusters on one NATS.
+        replicas: How many NATS servers keep everything: 3, or 1 for development.
+        connect_options: More for ``nats.connect``, as ``tls`` or ``user_credentials``.
+
+    Raises:
+        BackplaneError: An argument makes no sense.
+        MissingPackageError: nats-py is not installed; raised when the module is imported.
+
+    Example::
+
+        server = SyncServer("rooms", backplane=JetStreamBackplane(["nats://n1:4222", "nats://n2:4222"]))
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[str],
+        *,
+        stream: str = "replicell",
+        replicas: int = 3,
+        connect_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._servers = [servers] if isinstance(servers, str) else list(servers)
+        if not self._servers:
+            raise BackplaneError("servers is empty: give the addresses of the NATS servers")
+        if not _STREAM_NAME.fullmatch(stream):
+            raise BackplaneError(f"the stream name {stream!r} is not 1 to 64 letters, digits, '_' and '-'")
+        if replicas not in (1, 3, 5):
+            raise BackplaneError(f"replicas is 1, 3 or 5, not {replicas}")
+        self.stream = stream
+        self._replicas = replicas
+        self._connect_options = dict(connect_options or {})
+        self._client: Client | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._identity = ""
+        self._logs: set[JetStreamLog] = set()
+        self._look_at = 0.0
+        self._reported = ""
+
+    @property
+    def shared(self) -> bool:
+        """There may be other nodes."""
+        return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to one of the NATS servers, and the stream was found."""
+        return self._ready.is_set() and self._client is not None and self._client.is_connected
+
+    @property
+    def identity(self) -> str:
+        """Names the stream, as it was found last."""
+        return self._identity
+
+    @property
+    def max_payload(self) -> int:
+        """The biggest entry, in bytes."""
+        return min(self._require_client().max_payload, _MAX_PAYLOAD) - _MARGIN
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once, also when nobody can be reached yet."""
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    async def close(self) -> None:
+        """Disconnect."""
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])
+        client, self._client = self._client, None
+        self._ready.clear()
+        if client is not None:
+            await client.close()
+
+    async def open_room(self, name: str) -> JetStreamLog:
+        """Open a room's log; waits until the stream can be reached.
+
+        Raises:
+            SyncClosedError: The backplane is not started.
+        """
+        if self._connecting is None:
+            raise SyncClosedError("the backplane is not started: the server does so when it starts")
+        await self._ready.wait()
+        return JetStreamLog(self, name)
+
+    def joined(self, log: JetStreamLog) -> None:
+        """A log is to be told when the connection has been away."""
+        self._logs.add(log)
+
+    def left(self, log: JetStreamLog) -> None:
+        """A log needs nothing any more."""
+        self._logs.discard(log)
+
+    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Reply:
+        """Ask for one reply.
+
+        Raises:
+            UnreachableError: None has come: nobody is there, or there is no leader.
+        """
+        client = self._require_client()
+        if not client.is_connected:
+            raise UnreachableError("the connection to NATS is lost")
+        try:
+            message = await client.request(subject, payload, timeout=_REQUEST_SECONDS, headers=headers)
+        except _UNREACHABLE as error:
+            raise UnreachableError(f"{subject}: {error}") from error
+        return _reply(message)
+
+    async def request_many(self, subject: str, payload: bytes) -> list[Reply]:
+        """Ask for many replies, of which the last one has a status.
+
+        Raises:
+            UnreachableError: They stopped coming before the last one.
+        """
+        client = self._require_client()
+        try:
+            inbox = client.new_inbox()
+            subscription = await client.subscribe(inbox)
+            try:
+                await client.publish(subject, payload, inbox)
+                replies: list[Reply] = []
+                while True:
+                    reply = _reply(await subscription.next_msg(timeout=_REQUEST_SECONDS))
+                    replies.append(reply)
+                    if reply.status:
+                        return replies
+            finally:
+                await subscription.unsubscribe()
+        except _UNREACHABLE as error:
+            raise UnreachableError(f"{subject}: {error}") from error
+
+    async def api(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call JetStream's own interface; an error that it answers is in the result.
+
+        Raises:
+            UnreachableError: There is no answer.
+        """
+        reply = await self.request(f"$JS.API.{name}", json.dumps(arguments).encode())
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Publish something that may get lost."""
+        try:
+            await self._require_client().publish(subject, payload)
+        except _UNREACHABLE as error:
+            _log.debug("not told: %s", error)
+
+    async def subscribe(self, subject: str, heard: Callable[[Reply], None]) -> Callable[[], Any]:
+        """Call a function with every message of a subject; returns how to stop that."""
+
+        async def receive(message: Msg) -> None:
+            heard(_reply(message))
+
+        subscription = await self._require_client().subscribe(subject, cb=receive)
+
+        async def stop() -> None:
+            try:
+                await subscription.unsubscribe()
+            except (*_UNREACHABLE, nats_errors.BadSubscriptionError):
+                _log.debug("%s was not listened to any more", subject)
+
+        return stop
+
+    async def check_identity(self, identity: str) -> None:
+        """Find out whether the stream still is the one that it was; it is asked for now and then only.
+
+        Raises:
+            StreamReplacedError: It is another one, or was just made anew.
+            UnreachableError: That cannot be found out now.
+        """
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            await self._find_streams()
+        if identity != self._identity:
+            raise StreamReplacedError(f"the stream {self.stream!r} was deleted and made anew")
+
+    async def _connect(self) -> None:
+        self._client = await nats.connect(
+            self._servers,
+            **{
+                "name": "replicell",
+                "max_reconnect_attempts": -1,
+                "reconnect_time_wait": 0.2,
+                "connect_timeout": 1,
+                "ping_interval": 2,
+                "max_outstanding_pings": 2,
+                "error_cb": self._on_error,
+                "reconnected_cb": self._on_reconnected,
+                "disconnected_cb": self._on_disconnected,
+                **self._connect_options,
+            },
+        )
+        while not self._ready.is_set():
+            try:
+                await self._find_streams()
+            except UnreachableError as error:
+                self._report(f"JetStream is not ready yet: {error}")
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._ready.set()
+                _log.info("rooms are shared through the stream %r", self.stream)
+
+    async def _find_streams(self) -> None:
+        """Create the streams where they are missing; what is there already stays as it is."""
+        log = await self._find_stream(
+            {
+                "name": self.stream,
+                "subjects": [f"{self.stream}.log.>"],
+                "duplicate_window": _DUPLICATE_WINDOW_NANOSECONDS,
+                "republish": {"src": f"{self.stream}.log.>", "dest": f"{self.stream}.live.>"},
+            }
+        )
+        await self._find_stream(
+            {"name": f"{self.stream}-snapshots", "subjects": [f"{self.stream}.snapshot.>"]}
+        )
+        self._identity = str(log["created"])
+
+    async def _find_stream(self, configuration: dict[str, Any]) -> dict[str, Any]:
+        common = {
+            "num_replicas": self._replicas,
+            "storage": "file",
+            "retention": "limits",
+            # Full is full: to drop what is oldest would lose what was acknowledged.
+            "discard": "new",
+            "allow_direct": True,
+        }
+        name = configuration["name"]
+        answer = await self.api(f"STREAM.CREATE.{name}", {**common, **configuration})
+        code = answer.get("error", {}).get("err_code")
+        if code == _OTHER_CONFIGURATION:
+            answer = await self.api(f"STREAM.INFO.{name}", {})
+        if "error" in answer:
+            raise UnreachableError(f"stream {name}: {answer['error'].get('description')}")
+        return answer
+
+    async def _on_error(self, error: Exception) -> None:
+        self._report(f"NATS: {error or type(error).__name__}")
+
+    async def _on_disconnected(self) -> None:
+        _log.info("the connection to NATS is lost")
+
+    async def _on_reconnected(self) -> None:
+        self._reported = ""
+        _log.info("connected to NATS again")
+        for log in list(self._logs):
+            log.look_again()
+
+    def _report(self, text: str) -> None:
+        """Log a trouble once, not with every attempt."""
+        if text != self._reported:
+            self._reported = text
+            _log.warning("%s", text)
+
+    def _require_client(self) -> Client:
+        if self._client is None:
+            raise UnreachableError("there is no connection to NATS")
+        return self._client
+
+
+def _reply(message: Msg) -> Reply:
+    return Reply(message.data, message.headers or {})
