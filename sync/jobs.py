@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import apsw
@@ -404,19 +403,18 @@ def drain_parked(conn: apsw.Connection, catalog: Catalog, *, trusted: bool) -> D
 
 def _drain(conn: apsw.Connection, catalog: Catalog, trusted: bool) -> int:
     tables = [(table.name, (ROW, *table.key, *table.columns)) for table in catalog.tables(conn).values()]
-    parked = sorted(ledger.take_parked(conn, tables), key=_neighbour)
+    # The neighbours in order of their first change, as it would have been without the wait.
+    by_neighbour: dict[bytes, list[Change]] = {}
+    for parked in ledger.take_parked(conn, tables):
+        by_neighbour.setdefault(parked.site_id, []).append(parked.change)
     merged = 0
-    for site_id, group in groupby(parked, key=_neighbour):
-        accepted, refused, _ = sift_changes(conn, catalog, [one.change for one in group], trusted=trusted)
+    for site_id, changes in by_neighbour.items():
+        accepted, refused, _ = sift_changes(conn, catalog, changes, trusted=trusted)
         failures = merge_changes(conn, catalog, accepted, site_id)
         for reason in (*(refusal.reason for refusal in refused), *(failure.reason for failure in failures)):
             _log.warning("a parked change is given up: %s", reason)
         merged += len(accepted) - len(failures)
     return merged
-
-
-def _neighbour(parked: ledger.ParkedChange) -> bytes:
-    return parked.site_id
 
 
 def _fitting(changes: list[Change], limit: int) -> tuple[list[Change], list[Change]]:
