@@ -7,7 +7,7 @@ import json
 import pytest
 
 from replicell.store import MISSING, Store
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 
 def test_objects_stand_in_json_as_they_are_held() -> None:
@@ -68,7 +68,7 @@ def test_what_is_no_json_is_ignored(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["null", "5", "true"])
 def test_json_of_the_wrong_shape_is_an_invalid_write(text: str) -> None:
-    calls, store = Calls(), Store().set_cell("t", "r", "c", 1)
+    calls, store = Recorder(), Store().set_cell("t", "r", "c", 1)
     store.add_invalid_cell_listener(None, None, None, calls.named("cell"))
     store.add_invalid_value_listener(None, calls.named("value"))
     store.set_tables_json(text).set_json(text).set_values_json(text)

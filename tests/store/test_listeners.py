@@ -7,40 +7,35 @@ from typing import Any
 import pytest
 
 from replicell.store import MISSING, Store
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 TABULAR = (
-    ("has_tables", 0),
-    ("table_ids", 0),
-    ("has_table", 1),
-    ("table_cell_ids", 1),
-    ("has_table_cell", 2),
-    ("row_count", 1),
-    ("row_ids", 1),
-    ("has_row", 2),
-    ("cell_ids", 2),
-    ("has_cell", 3),
-    ("cell", 3),
-    ("row", 2),
-    ("table", 1),
-    ("tables", 0),
-    ("has_values", 0),
-    ("value_ids", 0),
-    ("has_value", 1),
-    ("value", 1),
-    ("values", 0),
+    "has_tables",
+    "table_ids",
+    "has_table",
+    "table_cell_ids",
+    "has_table_cell",
+    "row_count",
+    "row_ids",
+    "has_row",
+    "cell_ids",
+    "has_cell",
+    "cell",
+    "row",
+    "table",
+    "tables",
+    "has_values",
+    "value_ids",
+    "has_value",
+    "value",
+    "values",
 )
-
-
-def listen_to_everything(store: Store, calls: Calls, mutator: bool = False) -> None:
-    for kind, ids in reversed(TABULAR):
-        getattr(store, f"add_{kind}_listener")(*[None] * ids, calls.named(kind), mutator)
 
 
 @pytest.mark.parametrize("mutator", [False, True])
 def test_every_kind_is_told_in_its_order(mutator: bool) -> None:
-    calls, store = Calls(), Store()
-    listen_to_everything(store, calls, mutator)
+    calls, store = Recorder(), Store()
+    calls.listen_to(store, *reversed(TABULAR), mutator=mutator)
     with store.transaction():
         store.set_row("t", "r", {"a": 1, "b": [2]}).set_value("v", 1)
     assert calls.taken() == [
@@ -80,7 +75,7 @@ def test_every_kind_is_told_in_its_order(mutator: bool) -> None:
 
 
 def test_exact_ids_come_before_wildcards_the_leftmost_first() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     patterns = [(t, r, c) for t in (None, "t") for r in (None, "r") for c in (None, "c")]
     for pattern in patterns:
         store.add_cell_listener(*pattern, calls.named(repr(pattern)))
@@ -96,7 +91,7 @@ def test_exact_ids_come_before_wildcards_the_leftmost_first() -> None:
 
 
 def test_within_a_bucket_listeners_are_told_in_the_order_they_came() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     for name in "abc":
         store.add_value_listener("v", calls.named(name))
     store.set_value("v", 1)
@@ -104,14 +99,14 @@ def test_within_a_bucket_listeners_are_told_in_the_order_they_came() -> None:
 
 
 def test_numbers_among_a_listeners_ids_are_the_ids_methods_make_of_them() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_cell_listener("t", 1, "c", calls.named("cell"))
     store.set_cell("t", 1, "c", True)
     assert calls.taken() == [("cell", "t", "1", "c", True, MISSING)]
 
 
 def test_a_row_replaced_by_another_changes_row_ids_but_not_the_count() -> None:
-    calls, store = Calls(), Store().set_cell("t", "r", "c", 1)
+    calls, store = Recorder(), Store().set_cell("t", "r", "c", 1)
     store.add_row_count_listener("t", calls.named("count"))
     store.add_row_ids_listener("t", calls.named("ids"))
     with store.transaction():
@@ -120,7 +115,7 @@ def test_a_row_replaced_by_another_changes_row_ids_but_not_the_count() -> None:
 
 
 def test_mutators_hear_of_a_snapshot_and_normal_listeners_of_everything() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_cell_listener("t", "r", "a", lambda store, *_: store.set_cell("t", "r", "b", 1), mutator=True)
     store.add_cell_listener("t", "r", "b", calls.named("mutator"), mutator=True)
     store.add_cell_listener(None, None, None, calls.named("normal"))
@@ -132,14 +127,14 @@ def test_mutators_hear_of_a_snapshot_and_normal_listeners_of_everything() -> Non
 def test_values_that_cell_mutators_write_reach_value_mutators_and_cells_the_other_way_do_not(
     existing: bool,
 ) -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     if existing:
         store.set_cell("t", "r", "a", 0)
     store.add_cell_listener(
         "t", "r", "a", lambda store, *_: store.set_value("v", 1).set_value("w", float("nan")), mutator=True
     )
     store.add_value_listener("v", lambda store, *_: store.set_cell("t", "r", "b", 1), mutator=True)
-    store.add_invalid_value_listener(None, lambda store, *_: calls.made.append(("invalid",)), mutator=True)
+    store.add_invalid_value_listener(None, lambda store, *_: calls.calls.append(("invalid",)), mutator=True)
     store.add_cell_listener("t", "r", "b", calls.named("mutator"), mutator=True)
     store.add_tables_listener(calls.named("tables"))
     store.set_cell("t", "r", "a", 1)
@@ -152,7 +147,7 @@ def put_back(store: Store, t: str, r: str, c: str, new: Any, old: Any, change: o
 
 
 def test_what_a_mutator_puts_back_is_not_told() -> None:
-    calls, store = Calls(), Store().set_cell("t", "r", "c", 1)
+    calls, store = Recorder(), Store().set_cell("t", "r", "c", 1)
     store.add_cell_listener("t", "r", "c", put_back, mutator=True)
     store.add_cell_listener("t", "r", "c", calls.named("normal"))
     assert store.set_cell("t", "r", "c", 2).get_cell("t", "r", "c") == 1
@@ -180,7 +175,7 @@ def test_ids_of_removed_listeners_are_used_again_oldest_first() -> None:
 
 
 def test_a_removed_listener_is_not_called_not_even_by_the_dispatch_under_way() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_value_listener("v", lambda store, *_: store.del_listener(last))
     last = store.add_value_listener("v", calls.named("removed"))
     store.add_value_listener("v", calls.named("stays"))
@@ -192,7 +187,7 @@ def test_a_removed_listener_is_not_called_not_even_by_the_dispatch_under_way() -
 
 
 def test_a_listener_added_to_the_bucket_being_told_is_told_as_well() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
 
     def add(store: Store, *_: object) -> None:
         store.del_listener(adder)
@@ -208,7 +203,7 @@ def test_a_listener_added_to_the_bucket_being_told_is_told_as_well() -> None:
 
 
 def test_a_did_finish_listener_added_by_a_listener_is_told_of_the_same_transaction() -> None:
-    calls, store = Calls(), Store().set_cell("t", "r", "c", 0)
+    calls, store = Recorder(), Store().set_cell("t", "r", "c", 0)
 
     def add(store: Store, *_: object) -> None:
         store.del_listener(adder)
@@ -221,7 +216,7 @@ def test_a_did_finish_listener_added_by_a_listener_is_told_of_the_same_transacti
 
 def test_call_listener_expands_wildcards_over_what_there_is() -> None:
     calls, store = (
-        Calls(),
+        Recorder(),
         Store().set_tables({"t": {"r": {"a": 1, "b": [2]}}, "u": {"s": {"a": 3}}}).set_value("v", 1),
     )
     expected: dict[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]]] = {
@@ -265,11 +260,11 @@ def test_call_listener_goes_on_when_the_listener_removes_itself() -> None:
 
 
 def test_stats_count_each_kind_and_all_transaction_listeners_together() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     assert set(store.get_listener_stats().values()) == {0}
     assert len(store.get_listener_stats()) == 23
-    listen_to_everything(store, calls)
-    listen_to_everything(store, calls, mutator=True)
+    calls.listen_to(store, *TABULAR)
+    calls.listen_to(store, *TABULAR, mutator=True)
     store.add_start_transaction_listener(calls.named("start"))
     store.add_will_finish_transaction_listener(calls.named("will"))
     store.add_did_finish_transaction_listener(calls.named("did"))

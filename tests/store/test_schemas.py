@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from replicell.store import MISSING, Store
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 
-def store_with(schema: Any, calls: Calls | None = None) -> Store:
+def store_with(schema: Any, calls: Recorder | None = None) -> Store:
     store = Store().set_tables_schema({"t": schema})
     if calls is not None:
         store.add_invalid_cell_listener(None, None, None, calls.named("invalid"))
@@ -59,7 +59,7 @@ def test_null_is_allowed_only_where_the_schema_says_so() -> None:
 
 
 def test_unknown_tables_and_cells_are_invalid() -> None:
-    calls = Calls()
+    calls = Recorder()
     store = store_with({"c": {"type": "string"}}, calls)
     store.set_cell("t", "r", "x", 1).set_cell("u", "r", "c", "x").set_table("u", {"r": {"c": "x"}})
     assert store.get_tables() == {}
@@ -71,7 +71,7 @@ def test_unknown_tables_and_cells_are_invalid() -> None:
 
 
 def test_defaults_are_added_to_whole_rows_and_to_rows_that_come_by_a_cell() -> None:
-    calls = Calls()
+    calls = Recorder()
     schema = {
         "a": {"type": "number"},
         "b": {"type": "number", "default": 2},
@@ -90,7 +90,7 @@ def test_defaults_are_added_to_whole_rows_and_to_rows_that_come_by_a_cell() -> N
 
 
 def test_an_invalid_cell_becomes_its_default_even_over_a_good_one() -> None:
-    calls = Calls()
+    calls = Recorder()
     store = store_with({"c": {"type": "number", "default": 7}}, calls)
     store.set_cell("t", "r", "c", 1).set_cell("t", "r", "c", "bad")
     assert store.get_cell("t", "r", "c") == 7
@@ -116,7 +116,7 @@ def test_a_required_cell_counts_for_whole_rows_only() -> None:
 
 
 def test_values_have_the_same_rules() -> None:
-    calls = Calls()
+    calls = Recorder()
     store = Store().set_values_schema({"a": {"type": "number", "default": 1}, "b": {"type": "string"}})
     assert store.get_values() == {"a": 1}
     store.add_invalid_value_listener(None, calls.named("invalid"))
@@ -136,7 +136,7 @@ def test_an_absent_value_with_a_default_stays_absent_when_deleted() -> None:
 
 
 def test_setting_a_schema_makes_present_data_comply_and_tells_the_net_change() -> None:
-    calls = Calls()
+    calls = Recorder()
     store = Store().set_tables({"t": {"r": {"a": 1, "b": "x", "d": {}}}, "u": {"r": {"a": 1}}})
     store.add_cell_listener(None, None, None, calls.named("cell"))
     store.add_invalid_cell_listener(None, None, None, calls.named("invalid"))

@@ -11,7 +11,7 @@ import pytest
 
 from replicell.store import MISSING, ArgumentError, RowOrder, Store
 from replicell.store.sorted_rows import SortedView, default_sort_key
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 
 def store_of(cells: dict[str, Any]) -> Store:
@@ -104,7 +104,7 @@ def test_a_sorter_is_given_decoded_cells_and_missing_for_absent_ones() -> None:
 
 
 def test_a_listener_is_told_when_the_order_differs_and_only_then() -> None:
-    calls, store = Calls(), store_of({"a": 1, "b": 2, "c": 3})
+    calls, store = Recorder(), store_of({"a": 1, "b": 2, "c": 3})
     store.add_sorted_row_ids_listener("t", "c", False, 0, None, calls.named("sorted"))
     store.set_cell("t", "a", "c", 1.5).set_cell("t", "a", "d", 9).set_cell("u", "a", "c", 9)
     assert calls.taken() == []
@@ -122,7 +122,7 @@ def test_a_listener_is_told_when_the_order_differs_and_only_then() -> None:
 
 
 def test_a_window_is_silent_about_what_happens_outside_it() -> None:
-    calls, store = Calls(), store_of({"a": 1, "b": 2, "c": 3, "d": 4})
+    calls, store = Recorder(), store_of({"a": 1, "b": 2, "c": 3, "d": 4})
     store.add_sorted_row_ids_listener({"table_id": "t", "cell_id": "c", "limit": 2}, calls.named("first two"))
     store.set_cell("t", "d", "c", 2.5).set_cell("t", "c", "c", 9)
     assert calls.taken() == []
@@ -152,7 +152,7 @@ def test_mutators_may_listen_and_write() -> None:
 
 
 def test_a_listener_added_within_a_transaction_counts_from_there() -> None:
-    calls, store = Calls(), store_of({"a": 1, "b": 2})
+    calls, store = Recorder(), store_of({"a": 1, "b": 2})
     store.add_sorted_row_ids_listener("t", "c", False, 0, None, calls.named("before"))
     with store.transaction():
         store.set_cell("t", "a", "c", 3)
@@ -161,7 +161,7 @@ def test_a_listener_added_within_a_transaction_counts_from_there() -> None:
 
 
 def test_call_listener_tells_only_what_has_not_been_told() -> None:
-    calls, store = Calls(), store_of({"a": 1, "b": 1})
+    calls, store = Recorder(), store_of({"a": 1, "b": 1})
     listener_id = store.add_sorted_row_ids_listener("t", "c", False, 0, None, calls.named("sorted"))
     assert store.call_listener(listener_id) is store
     assert calls.taken() == []
@@ -172,7 +172,7 @@ def test_call_listener_tells_only_what_has_not_been_told() -> None:
 
 
 def test_a_failing_sorter_reaches_the_writer_and_does_no_lasting_harm() -> None:
-    calls, store = Calls(), store_of({"a": 1, "b": 2})
+    calls, store = Recorder(), store_of({"a": 1, "b": 2})
 
     def sorter(one: Any, other: Any) -> int:
         return one - other  # type: ignore[no-any-return]  # numbers, or a TypeError

@@ -9,7 +9,7 @@ import pytest
 
 from replicell.store import MISSING, Store, Transition
 from replicell.store.changes import TransactionEdits
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 
 def fails(*arguments: object) -> Any:
@@ -17,7 +17,7 @@ def fails(*arguments: object) -> Any:
 
 
 def test_a_function_runs_in_a_transaction_and_its_result_is_returned() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_did_finish_transaction_listener(calls.named("did"))
     assert (
         store.transaction(
@@ -29,7 +29,7 @@ def test_a_function_runs_in_a_transaction_and_its_result_is_returned() -> None:
 
 
 def test_only_the_outermost_end_counts() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_cell_listener(None, None, None, calls.named("cell"))
     store.start_transaction().set_cell("t", "r", "c", 1)
     with store.transaction(do_rollback=lambda store: True):
@@ -44,7 +44,7 @@ def test_only_the_outermost_end_counts() -> None:
 
 def test_an_exception_undoes_everything_and_is_raised() -> None:
     store = Store().set_cell("t", "r", "c", 1).set_value("v", 1)
-    calls = Calls()
+    calls = Recorder()
     store.add_tables_listener(calls.named("tables"))
     store.add_will_finish_transaction_listener(calls.named("will"))
     store.add_did_finish_transaction_listener(calls.named("did"))
@@ -97,7 +97,7 @@ def test_do_rollback_is_asked_after_mutators_and_may_read_and_write() -> None:
 
 
 def test_after_a_rollback_only_invalid_and_did_finish_listeners_are_told() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_cell_listener(None, None, None, calls.named("cell"))
     store.add_invalid_cell_listener(None, None, None, calls.named("invalid"))
     store.add_will_finish_transaction_listener(calls.named("will"))
@@ -108,7 +108,7 @@ def test_after_a_rollback_only_invalid_and_did_finish_listeners_are_told() -> No
 
 
 def test_the_phases_come_in_order() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_did_finish_transaction_listener(calls.named("did"))
     store.add_will_finish_transaction_listener(calls.named("will"))
     store.add_start_transaction_listener(calls.named("start"))
@@ -123,7 +123,7 @@ def test_the_phases_come_in_order() -> None:
 
 
 def test_an_empty_transaction_still_starts_and_finishes() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_start_transaction_listener(calls.named("start"))
     store.add_did_finish_transaction_listener(calls.named("did"))
     store.add_tables_listener(calls.named("tables"))
@@ -162,7 +162,7 @@ def test_normal_and_did_finish_listeners_cannot_write() -> None:
 
 
 def test_what_is_put_back_is_not_told_but_was_touched() -> None:
-    calls, store = Calls(), Store().set_cell("t", "r", "c", 1)
+    calls, store = Recorder(), Store().set_cell("t", "r", "c", 1)
     store.add_cell_listener(None, None, None, calls.named("cell"))
     store.add_row_ids_listener(None, calls.named("row_ids"))
     logs: list[Any] = []
@@ -240,7 +240,7 @@ def test_an_error_in_a_mutator_undoes_the_transaction_and_says_where() -> None:
 
 @pytest.mark.parametrize("cells", [1, 2])
 def test_an_error_in_a_normal_listener_stops_the_others_and_keeps_the_data(cells: int) -> None:
-    calls, store = Calls(), Store().set_row("t", "r", {"c0": 0, "c1": 0})
+    calls, store = Recorder(), Store().set_row("t", "r", {"c0": 0, "c1": 0})
     store.add_cell_listener("t", "r", "c0", fails)
     store.add_cell_listener(None, None, None, calls.named("cell"))
     store.add_tables_listener(calls.named("tables"))
@@ -256,11 +256,11 @@ def test_an_error_in_a_normal_listener_stops_the_others_and_keeps_the_data(cells
 
 
 def test_all_will_finish_listeners_run_and_an_error_in_one_undoes_the_transaction() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_will_finish_transaction_listener(fails)
     store.add_will_finish_transaction_listener(calls.named("will"))
     store.add_tables_listener(calls.named("tables"))
-    store.add_did_finish_transaction_listener(lambda store: calls.made.append(("did", store.get_tables())))
+    store.add_did_finish_transaction_listener(lambda store: calls.calls.append(("did", store.get_tables())))
     with pytest.raises(ZeroDivisionError):
         store.set_cell("t", "r", "c", 1)
     assert calls.taken() == [("will",), ("did", {})]
@@ -279,11 +279,11 @@ def test_several_errors_come_as_a_group() -> None:
 
 
 def test_an_error_in_a_start_listener_prevents_the_transaction() -> None:
-    calls, store = Calls(), Store()
+    calls, store = Recorder(), Store()
     store.add_start_transaction_listener(lambda store: store.set_value("v", 1))
     listener_id = store.add_start_transaction_listener(fails)
     with pytest.raises(ZeroDivisionError):
-        store.transaction(lambda: calls.made.append(("ran",)))
+        store.transaction(lambda: calls.calls.append(("ran",)))
     assert (calls.taken(), store.get_values()) == ([], {})
     assert store.del_listener(listener_id).set_cell("t", "r", "c", 1).get_values() == {"v": 1}
 

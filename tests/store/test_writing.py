@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from replicell.store import MISSING, ArgumentError, Store
-from tests.store.calls import Calls
+from replicell.store.testing import Recorder
 
 NAN = float("nan")
 
 
 @pytest.fixture
-def calls() -> Calls:
-    return Calls()
+def calls() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
-def store(calls: Calls) -> Store:
+def store(calls: Recorder) -> Store:
     store = Store()
     store.add_invalid_cell_listener(None, None, None, calls.named("cell"))
     store.add_invalid_value_listener(None, calls.named("value"))
@@ -45,7 +45,9 @@ def test_deleting_what_is_not_there_does_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("bad", [{}, None, 5, "row", [], [1], MISSING])
-def test_sets_of_something_empty_or_of_no_mapping_are_invalid(store: Store, calls: Calls, bad: Any) -> None:
+def test_sets_of_something_empty_or_of_no_mapping_are_invalid(
+    store: Store, calls: Recorder, bad: Any
+) -> None:
     store.set_content(({"t": {"r": {"c": 1}}}, {"v": 1}))
     store.set_tables(bad).set_table("t", bad).set_row("t", "r", bad).set_partial_row("t", "r", bad)
     assert store.add_row("t", bad) is MISSING
@@ -62,7 +64,7 @@ def test_sets_of_something_empty_or_of_no_mapping_are_invalid(store: Store, call
     ]
 
 
-def test_invalid_parts_are_dropped_and_valid_ones_kept(store: Store, calls: Calls) -> None:
+def test_invalid_parts_are_dropped_and_valid_ones_kept(store: Store, calls: Recorder) -> None:
     bad: Any = {"t1": {"r1": {"a": NAN, "b": 1}, "r2": {}, "r3": 7}, "t2": None}
     store.set_tables(bad)
     assert store.get_tables() == {"t1": {"r1": {"b": 1}}}
@@ -104,7 +106,7 @@ def test_set_cell_and_set_value_take_functions_of_what_is_there(store: Store) ->
 
 
 def test_set_content_replaces_both_halves_an_empty_one_deletes_and_a_missing_one_is_invalid(
-    store: Store, calls: Calls
+    store: Store, calls: Recorder
 ) -> None:
     store.set_content(({"t": {"r": {"c": 1}}}, {"v": 1})).set_content(lambda: [{}, {"w": 2}])
     assert store.get_content() == ({}, {"w": 2})
@@ -140,7 +142,7 @@ def test_apply_changes_deletes_what_is_missing_and_sets_the_rest(store: Store) -
     assert store.get_content() == ({"t2": {"s": {"b": 2, "c": None}}}, {"w": 2, "x": 3})
 
 
-def test_only_encoded_writers_accept_encoded_objects(store: Store, calls: Calls) -> None:
+def test_only_encoded_writers_accept_encoded_objects(store: Store, calls: Recorder) -> None:
     changes = (
         {"t": {"r": {"good": '\ufffd{"a":1}', "bad": "\ufffdtrue", "worse": "\ufffd{"}}},
         {"v": "\ufffd[]"},
