@@ -1,6 +1,6 @@
 # Each target does its own set-up; the second time that takes well under a second.
 .DEFAULT_GOAL := help
-.PHONY: help demo movies test check bench conformance simulate clean
+.PHONY: help demo movies test check bench conformance simulate fuzz clean
 
 BIN := .venv/bin
 export PYTHON
@@ -36,5 +36,9 @@ simulate:  ## SEEDS=first-last: more histories of the sync simulation
 	@tools/prepare --dev
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0-999)
 
+fuzz:  ## TARGET=session SECONDS=60: what strangers may send, guided by coverage
+	@tools/prepare --dev --fuzz
+	@$(BIN)/python -m tests.fuzz $(or $(TARGET),session) $(or $(SECONDS),60)
+
 clean:  ## remove what was made here (the cached extension stays)
-	rm -rf .venv build dist benchmarks/node/node_modules src/replicell.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist benchmarks/node/node_modules src/replicell.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

@@ -14,13 +14,12 @@ from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
-from replicell.sync.actions import Action, Close, Progress, Reidentify, Send
+from replicell.sync.actions import Action, Close, Emit, Progress, Reidentify, Send
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.server_session import Access, ServerSession
-from replicell.sync.session import Session
 from tests.simulation.network import Pipe
 from tests.simulation.plan import Plan
 
@@ -37,6 +36,8 @@ class Machine:
         self.path = path
         self.catalog = Catalog()
         self.life = 0
+        self.ahead = 0.0
+        """Seconds by which its clock is ahead of the world's."""
         self._conn: apsw.Connection | None = None
         self._jobs: deque[Job[Any]] = deque()
 
@@ -48,6 +49,15 @@ class Machine:
     def conn(self) -> apsw.Connection:
         assert self._conn is not None, f"{self.name} is down"
         return self._conn
+
+    @property
+    def now(self) -> float:
+        return self.plan.clock.now + self.ahead
+
+    def site_id(self) -> bytes:
+        (site_id,) = next(self.conn.execute("SELECT crsql_site_id()"))
+        assert isinstance(site_id, bytes)
+        return site_id
 
     def boot(self) -> None:
         self._conn = open_connection(self.path)
@@ -138,6 +148,8 @@ class Server(Machine):
         self.room: Room | None = None
         # In order of arrival, so that the seed decides who notices a crash first.
         self.connections: dict[Connection, None] = {}
+        self.guests: dict[Callable[[], None], None] = {}
+        """How to cut the connections that are no honest client's."""
 
     def boot(self) -> None:
         super().boot()
@@ -150,6 +162,8 @@ class Server(Machine):
         self.room = None
         for connection in list(self.connections):
             connection.cut()
+        for cut in list(self.guests):
+            cut()
 
     def on_crash(self) -> None:
         self.plan.crash(self)
@@ -219,32 +233,48 @@ class Client(Machine):
         self.plan.check(self)
 
 
+def serve(server: Server, emit: Emit) -> ServerSession:
+    """Let a server's room take a connection."""
+    assert server.room is not None
+    return ServerSession(emit=emit, room=server.room, access=Access())
+
+
 class Connection:
     """A connection between a client and the server, with a session at each end."""
 
     def __init__(self, plan: Plan, client: Client, server: Server) -> None:
-        assert server.room is not None
         self._plan = plan
         self._client = client
         self._server = server
         self.client_session = ClientSession(
             emit=self._from_client, catalog=client.catalog, schema_policy=client.policy, options=plan.options
         )
-        self.server_session = ServerSession(emit=self._from_server, room=server.room, access=Access())
+        self.server_session = serve(server, self._from_server)
         self._up = Pipe(
-            plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.server_session, frame)
+            plan.clock,
+            plan.rng,
+            plan.weather,
+            lambda frame: self.server_session.receive(frame, server.now),
+            lambda held: self.client_session.hold_sending(held),
         )
         self._down = Pipe(
-            plan.clock, plan.rng, plan.weather, lambda frame: self._deliver(self.client_session, frame)
+            plan.clock,
+            plan.rng,
+            plan.weather,
+            lambda frame: self.client_session.receive(frame, client.now),
+            lambda held: self.server_session.hold_sending(held),
         )
         self._open = True
         server.connections[self] = None
 
     def start(self) -> None:
-        now = self._plan.clock.now
-        self.server_session.start(now)
-        self.client_session.start(now)
+        self.server_session.start(self._server.now)
+        self.client_session.start(self._client.now)
         self._tick()
+
+    def block(self, *, upwards: bool, seconds: float) -> None:
+        """Nothing gets through in one direction for a while."""
+        (self._up if upwards else self._down).block(seconds)
 
     def cut(self) -> None:
         """The connection is lost; both ends notice."""
@@ -263,12 +293,9 @@ class Connection:
 
     def _tick(self) -> None:
         if self._open:
-            self.server_session.tick(self._plan.clock.now)
-            self.client_session.tick(self._plan.clock.now)
+            self.server_session.tick(self._server.now)
+            self.client_session.tick(self._client.now)
             self._plan.clock.after(0.5, self._tick)
-
-    def _deliver(self, session: Session, frame: bytes | str) -> None:
-        session.receive(frame, self._plan.clock.now)
 
     def _from_client(self, action: Action) -> None:
         match action:

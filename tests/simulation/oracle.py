@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import apsw
@@ -70,22 +71,25 @@ def difference(left: Machine, right: Machine) -> str:
     return "; ".join(lines)
 
 
+def versions(machines: Iterable[Machine]) -> dict[str, int]:
+    """How often each machine's database has been written."""
+    return {machine.name: machine.catalog.latest_version(machine.conn) for machine in machines}
+
+
 def check_cursors(server: Server, clients: list[Client]) -> None:
     """No cursor is ahead of the data it speaks of."""
     latest = server.catalog.latest_version(server.conn)
     for client in clients:
         own = client.catalog.latest_version(client.conn)
-        (site_id,) = next(client.conn.execute("SELECT crsql_site_id()"))
         for (version,) in server.conn.execute(
-            "SELECT version FROM replicell_peers WHERE site_id = ?", (site_id,)
+            "SELECT version FROM replicell_peers WHERE site_id = ?", (client.site_id(),)
         ):
             if version > own:
                 raise BrokenPromiseError(
                     f"the server believes to have {client.name} up to {version}, it is at {own}"
                 )
-        (room,) = next(server.conn.execute("SELECT crsql_site_id()"))
         for (version,) in client.conn.execute(
-            "SELECT version FROM replicell_servers WHERE site_id = ?", (room,)
+            "SELECT version FROM replicell_servers WHERE site_id = ?", (server.site_id(),)
         ):
             if version > latest:
                 raise BrokenPromiseError(

@@ -20,7 +20,7 @@ def history(tmp_path: Path) -> Iterator[History]:
     world = History(1, tmp_path)
     world.server.boot()
     yield world
-    world._end()
+    world.end()
 
 
 def client(history: History) -> Client:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulation.history import History
 
-HISTORIES = 500
+HISTORIES = 2000
 A_TEST = 10
 
 
@@ -44,6 +44,7 @@ def test_replicas_agree_in_the_end_and_nothing_is_lost(seeds: range, tmp_path: P
 TROUBLES = (
     "crashes", "is up", "loses its connection", "is cut off", "is wiped", "is restored from", "is a copy of",
     "adds column", "room is written", "writes pair", "writes delete", "writes clear", "writes bulk",
+    "writes huge", "is deaf", "is not heard", "clock of", "an intruder comes",
 )  # fmt: skip
 
 
@@ -62,12 +63,13 @@ def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
         assert sum(getattr(weather, kind) > 0 for weather in weathers) >= 5
 
 
-def test_a_seed_decides_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [7, 13, 20])
+def test_a_seed_decides_everything(seed: int, tmp_path: Path) -> None:
     courses = []
     for attempt in ("once", "again"):
         folder = tmp_path / attempt
         folder.mkdir()
-        history = History(7, folder)
+        history = History(seed, folder)
         history.run()
         courses.append(history.trace)
 
