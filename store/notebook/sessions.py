@@ -19,8 +19,8 @@ from replicell.store.missing import MISSING
 from replicell.store.notebook.editing import clear_cell, edit_cell, edit_value
 from replicell.store.notebook.html import cell_text
 from replicell.store.notebook.pacing import Pacer
+from replicell.store.notebook.page_views import Message, PageView, TablePageView, ValuePageView
 from replicell.store.notebook.sources import Cancel, TableSource, ValueSource
-from replicell.store.notebook.views import Message, TableView, ValueView, View
 from replicell.store.notebook.wire import page_text
 from replicell.store.store import Store
 
@@ -28,7 +28,7 @@ __all__ = ["Session", "TableSession", "ValueSession"]
 
 logger = logging.getLogger("replicell.store.notebook")
 
-_V = TypeVar("_V", bound=View)
+_V = TypeVar("_V", bound=PageView)
 
 _MOST_VIEWS = 32
 """How many pages can look at once; a page that was lost without a word makes room for the next."""
@@ -198,7 +198,7 @@ class Session(ABC, Generic[_V]):
         self._send({**message, "view": view_id})
 
 
-class TableSession(Session[TableView]):
+class TableSession(Session[TablePageView]):
     """The talk about a table.
 
     Args:
@@ -225,10 +225,10 @@ class TableSession(Session[TableView]):
     def _listen(self, told: Callable[[], object]) -> Cancel:
         return self._source.listen(told)
 
-    def _new_view(self) -> TableView:
-        return TableView(self._source, self._column_ids)
+    def _new_view(self) -> TablePageView:
+        return TablePageView(self._source, self._column_ids)
 
-    def _place(self, view: TableView, message: Message) -> None:
+    def _place(self, view: TablePageView, message: Message) -> None:
         sort = message.get("sort")
         view.look_at(
             _whole(message.get("offset")),
@@ -237,7 +237,7 @@ class TableSession(Session[TableView]):
             message.get("descending") is True,
         )
 
-    def _window(self, view: TableView) -> Message | None:
+    def _window(self, view: TablePageView) -> Message | None:
         return view.moved()
 
     def _describe(self) -> Message:
@@ -261,7 +261,7 @@ class TableSession(Session[TableView]):
         return str(message.get("row")), str(message.get("cell"))
 
 
-class ValueSession(Session[ValueView]):
+class ValueSession(Session[ValuePageView]):
     """The talk about a value.
 
     Args:
@@ -285,10 +285,10 @@ class ValueSession(Session[ValueView]):
     def _listen(self, told: Callable[[], object]) -> Cancel:
         return self._source.listen(told)
 
-    def _new_view(self) -> ValueView:
-        return ValueView(self._source)
+    def _new_view(self) -> ValuePageView:
+        return ValuePageView(self._source)
 
-    def _place(self, view: ValueView, message: Message) -> None:
+    def _place(self, view: ValuePageView, message: Message) -> None:
         """Do nothing: a value has but one place."""
 
     def _describe(self) -> Message:

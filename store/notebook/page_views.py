@@ -19,7 +19,7 @@ from replicell.store.notebook.sources import Cancel, TableSource, ValueSource, v
 from replicell.store.notebook.wire import PageCell, page_cell, page_text
 from replicell.store.schemas import CellRule
 
-__all__ = ["Message", "TableView", "ValueView", "View"]
+__all__ = ["Message", "PageView", "TablePageView", "ValuePageView"]
 
 Message: TypeAlias = dict[str, Any]
 
@@ -27,7 +27,7 @@ _MOST_ROWS = 500
 """How many rows a page gets at once, whatever it asks for."""
 
 
-class View(ABC):
+class PageView(ABC):
     """What one page shows."""
 
     __slots__ = ("unanswered",)
@@ -49,7 +49,7 @@ class View(ABC):
         """Let go of what is kept for this view."""
 
 
-class ValueView(View):
+class ValuePageView(PageView):
     """One value, or one metric."""
 
     __slots__ = ("_sent", "_source")
@@ -81,7 +81,7 @@ class ValueView(View):
         """Do nothing: nothing is kept."""
 
 
-class TableView(View):
+class TablePageView(PageView):
     """A window of the rows of a table, in an order.
 
     Args:

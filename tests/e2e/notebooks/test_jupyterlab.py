@@ -1,0 +1,245 @@
+"""Live widgets in a real JupyterLab, in a real browser, with a real kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.notebooks.browser import PATIENCE, chromium_path, dark, launched, page_of
+from tests.e2e.notebooks.lab import Kernel, Lab, running_lab, write_notebook
+
+pytestmark = pytest.mark.timeout(240)
+expect.set_options(timeout=PATIENCE)
+
+CELLS = [
+    """
+from replicell.store import create_metrics, create_queries, create_store
+from replicell.store.notebook import LiveTable, LiveValue
+
+store = create_store().set_tables_schema({
+    "todo": {
+        "text": {"type": "string"},
+        "hours": {"type": "number"},
+        "state": {"enum": ["open", "closed"]},
+        "done": {"type": "boolean", "default": False},
+    }
+})
+store.set_table("todo", {
+    str(number): {"text": f"task {number}", "hours": number * 37 % 101, "state": "open"}
+    for number in range(100_000)
+})
+store.set_cell("todo", "1", "text", "<img src=x onerror='window.broken = true'>")
+table = LiveTable(store, "todo")
+table
+""",
+    """
+metrics = create_metrics(store).set_metric_definition("finished", "todo", "sum", "done_as_number")
+metrics.set_metric_definition("hours", "todo", "sum", "hours")
+hours = LiveValue(metrics, "hours")
+hours
+""",
+    "store",
+]
+
+
+class Notebook:
+    """The open notebook, as a person sees it, and its kernel."""
+
+    def __init__(self, lab: Lab, page: Page, kernel: Kernel) -> None:
+        self.lab = lab
+        self.page = page
+        self.kernel = kernel
+        self.table = page.locator(".rc-table").first
+
+    def cell(self, row: str, column: int) -> Locator:
+        """Find a cell by its row's id and the number of its column, ids being 1."""
+        head = self.page.get_by_role("rowheader", name=row, exact=True)
+        return self.table.get_by_role("row").filter(has=head).locator(f"[aria-colindex='{column}']")
+
+    def column_of_ids(self) -> list[str]:
+        """Return the ids in sight, from the top."""
+        rows = self.table.locator(".rc-body .rc-row")
+        rows.first.wait_for()
+        found: list[tuple[int, str]] = rows.evaluate_all(
+            "rows => rows.map(row => [Number(row.ariaRowIndex), row.firstChild.textContent])"
+        )
+        return [row_id for _, row_id in sorted(found)]
+
+    def scroll_to(self, top: int | str) -> None:
+        self.table.locator(".rc-grid").evaluate(
+            "(grid, top) => { grid.scrollTop = top === 'end' ? grid.scrollHeight : top }", top
+        )
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    chromium_path()
+    with (
+        running_lab(tmp_path_factory.mktemp("lab")) as lab,
+        launched() as browser,
+        page_of(browser) as page,
+    ):
+        write_notebook(lab.folder / "live.ipynb", CELLS)
+        lab.open(page, "live.ipynb")
+        lab.run_all(page)
+        kernel = lab.kernel()
+        page.wait_for_selector(".rc-table [role=gridcell]")
+        page.wait_for_selector(".rc-value")
+        yield Notebook(lab, page, kernel)
+        kernel.close()
+
+
+def test_the_page_holds_only_the_rows_in_sight(notebook: Notebook) -> None:
+    grid = notebook.table.get_by_role("grid", name="todo")
+    expect(grid).to_have_attribute("aria-rowcount", "100001")
+    expect(notebook.table.locator(".rc-count")).to_have_text("100,000 rows")
+    assert notebook.column_of_ids()[:3] == ["0", "1", "2"]
+    assert notebook.table.locator(".rc-body .rc-row").count() < 80
+    notebook.scroll_to("end")
+    expect(notebook.cell("99999", 2)).to_have_text("task 99999")
+    assert notebook.table.locator(".rc-body .rc-row").count() < 80
+    notebook.scroll_to(0)
+    expect(notebook.cell("0", 2)).to_have_text("task 0")
+
+
+def test_what_looks_like_html_is_text(notebook: Notebook) -> None:
+    expect(notebook.cell("1", 2)).to_have_text("<img src=x onerror='window.broken = true'>")
+    assert notebook.page.evaluate("window.broken") is None
+
+
+def test_a_cell_edited_in_the_page_is_in_the_store(notebook: Notebook) -> None:
+    notebook.cell("2", 2).dblclick()
+    editor = notebook.table.get_by_role("textbox", name="text of 2")
+    editor.fill("buy milk")
+    editor.press("Enter")
+    expect(notebook.cell("2", 2)).to_have_text("buy milk")
+    expect(notebook.cell("2", 2)).not_to_have_attribute("data-state", "waiting")
+    assert notebook.kernel.value("store.get_cell('todo', '2', 'text')") == "buy milk"
+
+
+def test_a_metric_follows_an_edit_in_the_page(notebook: Notebook) -> None:
+    content = notebook.page.locator(".rc-value .rc-content").first
+    before = int(content.inner_text())
+    notebook.cell("0", 3).dblclick()
+    editor = notebook.table.get_by_role("textbox", name="hours of 0")
+    editor.fill("1000")
+    editor.press("Enter")
+    expect(content).to_have_text(str(before + 1000))
+
+
+def test_an_edit_that_the_schema_forbids_shows_why_and_is_put_back(notebook: Notebook) -> None:
+    notebook.cell("3", 3).dblclick()
+    editor = notebook.table.get_by_role("textbox", name="hours of 3")
+    editor.fill("ten")
+    editor.press("Enter")
+    status = notebook.table.get_by_role("status")
+    expect(status).to_have_text("hours of 3: “ten” cannot stand here: it must be of type number.")
+    expect(notebook.cell("3", 3)).to_have_text("10")
+    assert notebook.kernel.value("store.get_cell('todo', '3', 'hours')") == 10
+
+
+def test_an_enum_is_chosen_and_a_boolean_is_ticked(notebook: Notebook) -> None:
+    notebook.cell("4", 4).dblclick()
+    chooser = notebook.table.get_by_role("combobox", name="state of 4")
+    chooser.select_option("closed")
+    chooser.press("Enter")
+    expect(notebook.cell("4", 4)).to_have_text("closed")
+    notebook.cell("4", 5).locator(".rc-check").click()
+    expect(notebook.cell("4", 5)).to_have_text("true")
+    assert notebook.kernel.value("store.get_row('todo', '4')") == {
+        "text": "task 4",
+        "hours": 4 * 37 % 101,
+        "state": "closed",
+        "done": True,
+    }
+
+
+def test_keys_move_through_the_grid_and_edit(notebook: Notebook) -> None:
+    notebook.cell("5", 2).click()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowLeft", "Enter"):
+        notebook.page.keyboard.press(key)
+    editor = notebook.table.get_by_role("textbox", name="hours of 6")
+    editor.fill("77")
+    editor.press("Escape")
+    expect(notebook.cell("6", 3)).to_be_focused()
+    expect(notebook.cell("6", 3)).to_have_text("20")
+    notebook.page.keyboard.press("Control+End")
+    expect(notebook.cell("99999", 5)).to_be_focused()
+    notebook.page.keyboard.press("Control+Home")
+    expect(notebook.cell("0", 1)).to_be_focused()
+
+
+def test_a_change_of_the_store_is_seen_in_the_page(notebook: Notebook) -> None:
+    notebook.kernel.run("store.set_cell('todo', '7', 'text', 'changed in the kernel')")
+    expect(notebook.cell("7", 2)).to_have_text("changed in the kernel")
+    notebook.kernel.run("_ = store.del_row('todo', '8')")
+    expect(notebook.cell("8", 2)).to_have_count(0)
+    expect(notebook.table.locator(".rc-count")).to_have_text("99,999 rows")
+    assert notebook.column_of_ids()[6:9] == ["6", "7", "9"]
+
+
+def test_a_click_on_a_heading_sorts_all_rows(notebook: Notebook) -> None:
+    heading = notebook.table.get_by_role("columnheader", name="hours")
+    heading.click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    heading.click()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    expect(notebook.cell("0", 3)).to_have_text("1000")
+    assert notebook.column_of_ids()[0] == "0"
+    notebook.kernel.run("store.set_cell('todo', '50000', 'hours', 2000)")
+    expect(notebook.cell("50000", 3)).to_have_text("2000")
+    assert notebook.column_of_ids()[:2] == ["50000", "0"]
+    heading.click()
+    expect(heading).to_have_attribute("aria-sort", "none")
+    expect(notebook.cell("3", 2)).to_have_text("task 3")
+
+
+def test_a_busy_cell_shows_its_changes_and_edits_wait_for_its_end(notebook: Notebook, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    notebook.kernel.run("import threading")
+    code = f"store.set_cell('todo', '9', 'text', 'busy'); open({str(gate)!r}).read()"
+    notebook.kernel._client.execute(code, store_history=False)
+    expect(notebook.cell("9", 2)).to_have_text("busy")
+    notebook.cell("10", 2).dblclick()
+    editor = notebook.table.get_by_role("textbox", name="text of 10")
+    editor.fill("meanwhile")
+    editor.press("Enter")
+    expect(notebook.cell("10", 2)).to_have_attribute("data-state", "waiting")
+    gate.write_text("go on")
+    expect(notebook.cell("10", 2)).not_to_have_attribute("data-state", "waiting")
+    assert notebook.kernel.value("store.get_cell('todo', '10', 'text')") == "meanwhile"
+
+
+def test_light_and_dark_are_followed(notebook: Notebook) -> None:
+    page = notebook.page
+    assert not dark(page, ".rc-table .rc-grid")
+    change = "theme => jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    page.evaluate(change, "JupyterLab Dark")
+    page.wait_for_selector(".rc-table[data-theme=dark]")
+    assert dark(page, ".rc-table .rc-grid")
+    page.evaluate(change, "JupyterLab Light")
+    page.wait_for_selector(".rc-table[data-theme=light]")
+    assert not dark(page, ".rc-table .rc-grid")
+
+
+def test_a_page_that_is_loaded_again_asks_for_everything_again(notebook: Notebook) -> None:
+    page = notebook.page
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    page.reload()
+    page.wait_for_selector(".rc-table [role=gridcell]")
+    expect(notebook.cell("2", 2)).to_have_text("buy milk")
+    notebook.kernel.run("store.set_cell('todo', '2', 'text', 'bought')")
+    expect(notebook.cell("2", 2)).to_have_text("bought")
+    assert notebook.kernel.value("table.view_count") == 1
+
+
+def test_closing_a_widget_ends_all_listening(notebook: Notebook) -> None:
+    notebook.kernel.run("table.close(); hours.close()")
+    notebook.page.locator(".rc-table").wait_for(state="detached")
+    assert notebook.kernel.value("store.get_listener_stats()['table']") == 2  # the two metrics
+    assert notebook.kernel.value("table.view_count") == 0
