@@ -81,6 +81,11 @@ class InProcessBackplane:
         self._reachable.set()
         self._wake()
 
+    def lose(self, name: str, sequence: int) -> None:
+        """Lose one entry of a room, as a stream does that somebody has purged."""
+        topic = self._topics[name]
+        topic.entries = [entry for entry in topic.entries if entry.sequence != sequence]
+
     def forget(self) -> None:
         """Lose everything, as a stream that is deleted and made anew."""
         for topic in self._topics.values():

@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replicell.sync.backplane import Backplane
     from replicell.sync.server import SyncServer
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -56,6 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long a room stays open without clients (default: %(default)s)",
     )
     parser.add_argument(
+        "--nats",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="NATS server with JetStream, as nats://host:4222, through which rooms are shared with other"
+        " servers; repeatable, or several with commas",
+    )
+    parser.add_argument(
+        "--nats-stream", default="replicell", help="name of the NATS stream (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--nats-replicas",
+        type=int,
+        default=3,
+        help="how many NATS servers keep what is acknowledged: 1, 3 or 5 (default: %(default)s)",
+    )
+    parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
@@ -82,9 +100,19 @@ def run(args: argparse.Namespace) -> int:
         schema_policy=args.schema,
         limits=Limits(message_bytes=args.max_message_size),
         room_idle_seconds=args.room_idle_seconds,
+        backplane=_backplane(args),
     )
     asyncio.run(_serve(server))
     return 0
+
+
+def _backplane(args: argparse.Namespace) -> Backplane | None:
+    servers = [url for urls in args.nats for url in urls.split(",") if url]
+    if not servers:
+        return None
+    from replicell.sync.backplane.jetstream import JetStreamBackplane
+
+    return JetStreamBackplane(servers, stream=args.nats_stream, replicas=args.nats_replicas)
 
 
 async def _serve(server: SyncServer) -> None:
