@@ -215,7 +215,7 @@ async def test_a_problem_with_the_file_is_told_and_gone_when_it_is_over(tmp_path
     async with replicell.open(path, tables=["todo"], on_error=errors.append) as app:
         app.store.set_row("todo", "1", {"text": "Milk"})
         await app.flush()
-        assert app.status == (None, None, "")
+        assert app.status.problem is None
         await app.database.execute("PRAGMA busy_timeout = 20")
         with closing(apsw.Connection(str(path))) as somebody:
             somebody.execute("BEGIN IMMEDIATE")

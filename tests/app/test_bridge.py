@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from replicell.app.bridge import Arrivals, OwnerSide, SchemaChange, TwinSide, make_twin
 from replicell.persisters.tracking import Scope
@@ -374,7 +380,7 @@ class AnyOrder(RuleBasedStateMachine):
             if len(place) == 1:
                 assert owner.get_value(place[0], MISSING) == written
             else:
-                assert owner.get_cell("t", *place, MISSING) == written
+                assert owner.get_cell("t", place[0], place[1], MISSING) == written
 
     def teardown(self) -> None:
         under_way = dict(self.under_way)
@@ -385,5 +391,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert held.get(place[-1], MISSING) == written
 
 
-class TestAnyOrder(AnyOrder.TestCase):
-    settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+def test_any_order() -> None:
+    run_state_machine_as_test(
+        AnyOrder, settings=settings(max_examples=150, stateful_step_count=30, deadline=None)
+    )

@@ -46,7 +46,7 @@ class BlockingApp:
     def __init__(self, store: Store, engine: Engine) -> None:
         self.store = store
         self._engine = engine
-        self._subscriptions: list[Subscription] = []
+        self._attached: list[tuple[Subscription, object]] = []
         self._forgotten = weakref.finalize(self, engine.close_forgotten)
         self._forgotten.atexit = False
 
@@ -162,6 +162,8 @@ class BlockingApp:
         """Have Tk call `pump` now and then, as long as its main loop runs and the app is open.
 
         Tk must only be touched by one thread, so that nobody else can tell it when there is something to do.
+        For the same reason the window is held until the app is closed: a thread in the background must not be
+        the one that frees it.
 
         Args:
             widget: The root window, or any other.
@@ -174,7 +176,7 @@ class BlockingApp:
         from replicell.app.tk import call_from_tk
 
         subscription = call_from_tk(widget, self.pump, interval)
-        self._subscriptions.append(subscription)
+        self._attached.append((subscription, widget))
         return subscription
 
     def close(self) -> None:
@@ -185,9 +187,10 @@ class BlockingApp:
         Raises:
             PersisterError: the last save failed; everything is closed nevertheless.
         """
-        while self._subscriptions:
-            self._subscriptions.pop().cancel()
+        for subscription, _ in self._attached:
+            subscription.cancel()
         self._engine.close()
+        self._attached.clear()
         self._forgotten.detach()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,1 @@
+"""A shared list in a window: Tk, which knows nothing of asyncio, and replicell."""
