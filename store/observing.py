@@ -85,9 +85,23 @@ class Observing(Decorating):
         ['age']
         ['age', 'sold']
         """
+        self._check_thread()
+        # Imported here, so that a store without observables does without reactivex.
+        from replicell.store.observables import observable_of
+
         table_id = to_id(table_id)
         read = partial(self.get_table_cell_ids, table_id)
-        return self._observe("cells", (table_id,), "content", read, compares=True)
+
+        def begin(observers: Observers, observation: Observation) -> None:
+            def read_if_changed() -> Any:
+                # What is known was read within a transaction that may since have been undone.
+                changed = self._record.table_cell_ids.get(table_id) or observation.known is not NOTHING
+                return read() if changed else NOTHING
+
+            observation.read = read_if_changed
+            observers.observe("cells", (table_id,), "content", observation)
+
+        return observable_of(self, f"cell ids of {table_id}", begin, read)
 
     def observe_row_count(self, table_id: IdLike) -> Observable[int]:
         """Return a reactivex Observable of the number of rows in a table, as `observe_cell` does.

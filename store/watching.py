@@ -220,7 +220,8 @@ async def wait_for(store: _S, predicate: Callable[[_S], _T], seconds: float | No
         async with asyncio.timeout(seconds):
             return await future
     except TimeoutError:
-        if future.done():
+        if not future.cancelled():
+            # The predicate's own.
             raise
         raise WaitTimeoutError(
             f"{name_of(predicate)} was not true of the store within {seconds} s. Check that something writes "

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.testing import ReactiveTest, TestScheduler
 
-from replicell.store import Store
+from replicell.store import (
+    MISSING,
+    CellChange,
+    Change,
+    Store,
+    ValueChange,
+    create_checkpoints,
+    create_indexes,
+    create_links,
+    create_metrics,
+    create_queries,
+    create_relationships,
+)
 
 
 def test_a_cell_is_told_at_once_and_after_each_transaction_that_changes_it() -> None:
@@ -117,3 +136,468 @@ def test_the_error_of_a_subscriber_reaches_the_writer_after_all_were_told() -> N
         store.set_cell("t", "r", "c", 1)
     assert "in an observer of t/r/c" in caught.value.__notes__
     assert (seen, store.get_cell("t", "r", "c")) == ([None, 1], 1)
+
+
+# --- every kind ---------------------------------------------------------------------------------------------
+
+READ_AND_OBSERVED: dict[str, tuple[Callable[[Store], Any], Callable[[Store], Observable[Any]]]] = {
+    "tables": (Store.get_tables, Store.observe_tables),
+    "table_ids": (Store.get_table_ids, Store.observe_table_ids),
+    "table": (lambda s: s.get_table("t0"), lambda s: s.observe_table("t0")),
+    "table_cell_ids": (lambda s: s.get_table_cell_ids("t0"), lambda s: s.observe_table_cell_ids("t0")),
+    "row_count": (lambda s: s.get_row_count("t0"), lambda s: s.observe_row_count("t0")),
+    "row_ids": (lambda s: s.get_row_ids("t0"), lambda s: s.observe_row_ids("t0")),
+    "sorted_row_ids": (
+        lambda s: s.get_sorted_row_ids("t0", "c0"),
+        lambda s: s.observe_sorted_row_ids("t0", "c0"),
+    ),
+    "window": (
+        lambda s: s.get_sorted_row_ids("t0", "c0", True, 1, 1),
+        lambda s: s.observe_sorted_row_ids("t0", "c0", True, 1, 1),
+    ),
+    "row": (lambda s: s.get_row("t0", "r0"), lambda s: s.observe_row("t0", "r0")),
+    "cell_ids": (lambda s: s.get_cell_ids("t0", "r0"), lambda s: s.observe_cell_ids("t0", "r0")),
+    "cell": (lambda s: s.get_cell("t0", "r0", "c0"), lambda s: s.observe_cell("t0", "r0", "c0")),
+    "values": (Store.get_values, Store.observe_values),
+    "value_ids": (Store.get_value_ids, Store.observe_value_ids),
+    "value": (lambda s: s.get_value("v0"), lambda s: s.observe_value("v0")),
+}
+
+
+def write_something(store: Store, choose: random.Random) -> None:
+    table_id, row_id, cell_id, value_id = (f"{kind}{choose.randrange(2)}" for kind in "trcv")
+    cell = choose.choice([1, 2, True, "x", None, [1]])
+    action = choose.randrange(8)
+    if action <= 2:
+        store.set_cell(table_id, row_id, cell_id, cell)
+    elif action == 3:
+        store.set_row(table_id, row_id, {cell_id: cell})
+    elif action == 4:
+        store.del_cell(table_id, row_id, cell_id)
+    elif action == 5:
+        store.del_row(table_id, row_id)
+    elif action == 6:
+        store.set_value(value_id, cell)
+    else:
+        store.del_value(value_id)
+
+
+def compared(kind: str, content: Any) -> str:
+    """Leave out the order of ids, which alone is no change to a store, but for those that are sorted."""
+    if isinstance(content, dict):
+        return repr(sorted((key, compared(kind, child)) for key, child in content.items()))
+    is_set = isinstance(content, list) and kind.endswith("ids") and kind != "sorted_row_ids"
+    return repr(sorted(content) if is_set else content)
+
+
+@pytest.mark.parametrize("kind", READ_AND_OBSERVED)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_observed_is_what_is_read_after_each_transaction_that_changes_it(
+    kind: str, seed: int
+) -> None:
+    choose, store = random.Random(seed), Store()
+    read, observe = READ_AND_OBSERVED[kind]
+    seen: list[Any] = []
+    subscription = observe(store).subscribe(seen.append)
+    expected = [read(store)]
+    for _ in range(150):
+        with store.transaction(do_rollback=lambda store: choose.random() < 0.2):
+            for _ in range(choose.randrange(1, 4)):
+                write_something(store, choose)
+        if compared(kind, read(store)) != compared(kind, expected[-1]):
+            expected.append(read(store))
+    assert [repr(it) for it in seen] == [repr(it) for it in expected]
+    assert len(expected) > 2
+    subscription.dispose()
+    assert store._unobserved
+
+
+def test_each_kind_of_content_can_be_observed() -> None:
+    observed = {name.removeprefix("observe_") for name in dir(Store) if name.startswith("observe_")}
+    assert observed == set(READ_AND_OBSERVED) - {"window"}
+
+
+def test_sorted_rows_are_told_only_when_their_order_changes() -> None:
+    store = Store().set_table("t", {"a": {"c": 1}, "b": {"c": 2}, "d": {"c": 3}})
+    seen: list[Any] = []
+    with store.observe_sorted_row_ids("t", "c", limit=2).subscribe(seen.append):
+        store.set_cell("t", "a", "c", 0).set_cell("t", "d", "c", 9).set_cell("t", "d", "other", 1)
+        store.set_cell("t", "d", "c", -1)
+    assert seen == [["a", "b"], ["d", "a"]]
+    assert not store._sorted.views
+
+
+# --- within transactions ------------------------------------------------------------------------------------
+
+
+def test_who_subscribes_within_a_transaction_is_corrected_if_it_is_undone() -> None:
+    store = Store().set_cell("t", "r", "c", 1)
+    seen: list[Any] = []
+    rows: list[Any] = []
+    kept: list[Any] = []
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store.set_cell("t", "r", "c", 2)
+        store.observe_cell("t", "r", "c").subscribe(seen.append)
+        store.observe_sorted_row_ids("t", "c").subscribe(rows.append)
+        raise ZeroDivisionError
+    assert seen == [2, 1]
+    assert rows == [["r"]]
+    with store.transaction():
+        store.set_cell("t", "r", "c", 3)
+        store.observe_cell("t", "r", "c").subscribe(kept.append)
+    assert kept == [3]
+    store.set_cell("t", "r", "c", 4)
+    assert kept == [3, 4]
+
+
+def test_who_subscribes_within_a_listener_is_told_of_the_transaction_once() -> None:
+    store = Store()
+    seen: list[Any] = []
+    hook = store.on_cell("t", "r", "c")
+    hook.attach(lambda *_: store.observe_row("t", "r").subscribe(seen.append))
+    store.set_cell("t", "r", "c", 1)
+    hook.cancel()
+    store.set_cell("t", "r", "c", 2)
+    assert seen == [{"c": 1}, {"c": 2}]
+
+
+def test_what_a_subscriber_writes_is_told_after_all_have_heard_what_was_before() -> None:
+    store = Store().set_value("v", 0)
+    heard: list[Any] = []
+
+    def write(value: Any) -> None:
+        heard.append(("first", value))
+        if value == 1:
+            store.set_value("v", 2)
+
+    store.observe_value("v").subscribe(write)
+    store.observe_value("v").subscribe(lambda value: heard.append(("second", value)))
+    store.set_value("v", 1)
+    assert heard[2:] == [("first", 1), ("second", 1), ("first", 2), ("second", 2)]
+
+
+def test_a_write_in_answer_to_the_present_content_is_told_after_it() -> None:
+    store = Store().set_value("v", 0)
+    heard: list[Any] = []
+
+    def write(value: Any) -> None:
+        heard.append(("begins", value))
+        if value == 0:
+            store.set_value("v", 1)
+        heard.append(("ends", value))
+
+    store.observe_value("v").subscribe(write)
+    assert heard == [("begins", 0), ("ends", 0), ("begins", 1), ("ends", 1)]
+
+
+def test_observers_are_told_in_the_order_in_which_they_subscribed() -> None:
+    store = Store()
+    heard: list[str] = []
+
+    def hear(name: str, content: object) -> None:
+        heard.append(name)
+
+    for name, observable in (
+        ("table", store.observe_table("t")),
+        ("cell", store.observe_cell("t", "r", "c")),
+        ("tables", store.observe_tables()),
+        ("row", store.observe_row("t", "r")),
+    ):
+        observable.pipe(ops.skip(1)).subscribe(partial(hear, name))
+    store.set_cell("t", "r", "c", 1)
+    store.set_cell("t", "r", "c", 2)
+    assert heard == ["table", "cell", "tables", "row"] * 2
+
+
+# --- ending -------------------------------------------------------------------------------------------------
+
+
+def test_disposing_of_another_during_emission_keeps_it_from_being_told() -> None:
+    store = Store().set_value("v", 0)
+    seen: list[Any] = []
+    later: list[Any] = []
+
+    def dispose_of_later(value: Any) -> None:
+        for subscription in later:
+            subscription.dispose()
+
+    store.observe_value("v").subscribe(dispose_of_later)
+    later.append(store.observe_value("v").subscribe(seen.append))
+    store.set_value("v", 1)
+    assert seen == [0]
+
+
+def test_taking_only_the_present_content_leaves_nothing_behind() -> None:
+    store = Store().set_value("v", 1)
+    seen: list[Any] = []
+    store.observe_value("v").pipe(ops.take(1)).subscribe(seen.append)
+    assert (seen, store._unobserved) == ([1], True)
+
+
+def test_one_that_fails_on_the_present_content_leaves_nothing_behind() -> None:
+    store = Store().set_value("v", 1)
+    with pytest.raises(ZeroDivisionError):
+        store.observe_value("v").subscribe(fail)
+    assert store._unobserved
+
+
+def test_disposing_in_another_thread_ends_it_at_once_and_lets_go_with_the_next_transaction() -> None:
+    store = Store().set_value("v", 1)
+    seen: list[Any] = []
+    subscriptions = [
+        store.observe_value("v").subscribe(seen.append),
+        store.observe_sorted_row_ids("t").subscribe(seen.append),
+        create_metrics(store).set_metric_definition("m", "t").observe_metric("m").subscribe(seen.append),
+    ]
+    thread = threading.Thread(target=lambda: [it.dispose() for it in subscriptions])
+    thread.start()
+    thread.join(10)
+    store.set_value("v", 2).set_cell("t", "r", "c", 1)
+    assert seen == [1, [], None]
+    assert not store._sorted.views
+    assert create_metrics(store).get_listener_stats() == {"metric": 0}
+
+
+def test_subscriptions_that_nobody_holds_go_on() -> None:
+    store = Store()
+    seen: list[Any] = []
+    store.observe_value("v").pipe(ops.map(lambda value: value)).subscribe(seen.append)
+    gc.collect()
+    store.set_value("v", 1)
+    assert seen == [None, 1]
+
+
+def test_several_that_fail_are_raised_as_a_group_and_the_rest_is_told() -> None:
+    store = Store()
+    seen: list[Any] = []
+    for _ in range(2):
+        store.observe_value("v").pipe(ops.filter(bool)).subscribe(fail)
+    store.observe_value("v").subscribe(seen.append)
+    with pytest.raises(ExceptionGroup) as caught:
+        store.set_value("v", 1)
+    assert len(caught.value.exceptions) == 2
+    assert seen == [None, 1]
+
+
+def test_what_a_subscriber_does_to_an_item_is_its_own_business() -> None:
+    store = Store().set_row("t", "r", {"c": 1})
+    seen: list[Any] = []
+    store.observe_row("t", "r").subscribe(lambda row: row.update(c=2))
+    store.observe_row("t", "r").subscribe(lambda row: seen.append(dict(row)))
+    store.set_cell("t", "r", "c", 2)
+    assert seen == [{"c": 1}, {"c": 2}]
+
+
+# --- operators and schedulers -------------------------------------------------------------------------------
+
+on_next = ReactiveTest.on_next
+
+
+def items_of(scheduler: TestScheduler, observable: Observable[Any], write: Callable[[int], object]) -> Any:
+    """Write 1 to 5 at 210, 220, ... 250, and return what is observed from 200 to 1000."""
+
+    def writing(count: int, *_: object) -> None:
+        write(count)
+
+    observer = scheduler.create_observer()
+    scheduler.schedule_absolute(200.0, lambda *_: observable.subscribe(observer))
+    for count in range(1, 6):
+        scheduler.schedule_absolute(200.0 + 10 * count, partial(writing, count))
+    scheduler.advance_to(400.0)
+    return observer.messages
+
+
+def test_debounce_waits_until_nothing_has_changed_for_a_while() -> None:
+    store, scheduler = Store(), TestScheduler()
+    observable = store.observe_value("v").pipe(ops.debounce(15.0, scheduler))
+    messages = items_of(scheduler, observable, lambda count: store.set_value("v", count))
+    assert messages == [on_next(265, 5)]
+
+
+def test_sample_takes_the_latest_at_intervals() -> None:
+    store, scheduler = Store(), TestScheduler()
+    observable = store.observe_value("v").pipe(ops.sample(25.0, scheduler))
+    messages = items_of(scheduler, observable, lambda count: store.set_value("v", count))
+    assert messages == [on_next(225, 2), on_next(250, 5)]
+
+
+def news(lists: list[list[Change]]) -> list[Any]:
+    return [change.new for changes in lists for change in changes]
+
+
+def test_buffer_gathers_changes() -> None:
+    store, scheduler = Store(), TestScheduler()
+    changes: Observable[Any] = store.changes()
+    observable = changes.pipe(ops.buffer_with_count(2), ops.map(news))
+    messages = items_of(scheduler, observable, lambda count: store.set_value("v", count))
+    assert messages == [on_next(220, [1, 2]), on_next(240, [3, 4])]
+
+
+def test_observe_on_hands_items_to_a_scheduler() -> None:
+    store, scheduler = Store().set_value("v", 0), TestScheduler()
+    seen: list[Any] = []
+    store.observe_value("v").pipe(ops.observe_on(scheduler)).subscribe(seen.append)
+    store.set_value("v", 1)
+    assert seen == []
+    scheduler.start()
+    assert seen == [0, 1]
+
+
+# --- changes ------------------------------------------------------------------------------------------------
+
+
+def test_changes_come_as_one_list_of_what_each_transaction_did() -> None:
+    store = Store().set_row("t", "r", {"a": 1, "b": 1})
+    told: list[Any] = []
+    store.changes().subscribe(told.append)
+    assert told == []
+    with store.transaction():
+        store.set_value("v", 1).set_cell("t", "r", "a", [2]).del_cell("t", "r", "b").set_cell(
+            "u", "r", "c", 1
+        )
+        store.set_cell("t", "r", "kept", 1).del_cell("t", "r", "kept")
+    store.set_cell("t", "r", "a", 3)
+    store.set_cell("t", "r", "a", 3)
+    assert told == [
+        [
+            CellChange("t", "r", "a", 1, [2]),
+            CellChange("t", "r", "b", 1, MISSING),
+            CellChange("u", "r", "c", MISSING, 1),
+            ValueChange("v", MISSING, 1),
+        ],
+        [CellChange("t", "r", "a", [2], 3)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        ({"table_id": "t"}, ["t/r/a", "t/s/a", "t/s/b"]),
+        ({"row_id": "r"}, ["t/r/a", "u/r/a"]),
+        ({"cell_id": "b"}, ["t/s/b"]),
+        ({"table_id": "t", "row_id": "s", "cell_id": "a"}, ["t/s/a"]),
+        ({"value_id": "v"}, ["v"]),
+        ({"value_id": "v", "table_id": "u"}, ["u/r/a", "v"]),
+        ({"table_id": "none"}, []),
+        ({}, ["t/r/a", "t/s/a", "t/s/b", "u/r/a", "v", "w"]),
+    ],
+)
+def test_changes_can_be_chosen_by_ids(ids: dict[str, str], wanted: list[str]) -> None:
+    store = Store()
+    told: list[Any] = []
+    store.changes(**ids).subscribe(told.append)
+    with store.transaction():
+        store.set_tables({"t": {"r": {"a": 1}, "s": {"a": 1, "b": 1}}, "u": {"r": {"a": 1}}})
+        store.set_values({"v": 1, "w": 1})
+    named = [
+        "/".join((it.table_id, it.row_id, it.cell_id)) if isinstance(it, CellChange) else it.value_id
+        for changes in told
+        for it in changes
+    ]
+    assert named == wanted
+    assert len(told) == (1 if wanted else 0)
+
+
+# --- what is derived ----------------------------------------------------------------------------------------
+
+
+def test_metrics_indexes_and_relationships_are_observed() -> None:
+    store = Store()
+    metrics = create_metrics(store).set_metric_definition("sum", "pets", "sum", "age")
+    indexes = create_indexes(store).set_index_definition("by", "pets", "species", "age")
+    relationships = create_relationships(store).set_relationship_definition(
+        "of", "pets", "species", "species"
+    )
+    links = create_links(store).set_link_definition("played", "pets", "s", "species", "p", "age")
+    seen: dict[str, list[Any]] = {}
+    for name, observable in {
+        "metric": metrics.observe_metric("sum"),
+        "slices": indexes.observe_slice_ids("by"),
+        "slice": indexes.observe_slice_row_ids("by", "dog"),
+        "remote": relationships.observe_remote_row_id("of", "fido"),
+        "local": relationships.observe_local_row_ids("of", "dog"),
+        "linked": relationships.observe_linked_row_ids("of", "fido"),
+        "right": links.observe_right_row_ids("played", "dog"),
+        "left": links.observe_left_row_ids("played", "3"),
+    }.items():
+        observable.subscribe(seen.setdefault(name, []).append)
+    store.set_row("pets", "fido", {"species": "dog", "age": 3})
+    store.set_row("pets", "rex", {"species": "dog", "age": 1})
+    store.set_cell("pets", "rex", "color", "brown")
+    store.del_table("pets")
+    assert seen == {
+        "metric": [None, 3, 4, None],
+        "slices": [[], ["dog"], []],
+        "slice": [[], ["fido"], ["rex", "fido"], []],
+        "remote": [None, "dog", None],
+        "local": [[], ["fido"], ["fido", "rex"], []],
+        "linked": [["fido"]],
+        "right": [[], ["3"], ["3", "1"], []],
+        "left": [[], ["dog"], []],
+    }
+
+
+def test_results_of_queries_are_observed_and_subscribers_may_write() -> None:
+    store = Store().set_table("pets", {"fido": {"age": 3}, "rex": {"age": 1}})
+    queries = create_queries(store)
+    queries.set_query_definition(
+        "old", "pets", lambda q: (q.select("age"), q.where(lambda get: get("age") > 2))
+    )
+    seen: dict[str, list[Any]] = {}
+    for name, observable in {
+        "table": queries.observe_result_table("old"),
+        "row_ids": queries.observe_result_row_ids("old"),
+        "sorted": queries.observe_result_sorted_row_ids("old", "age"),
+        "count": queries.observe_result_row_count("old"),
+        "cell": queries.observe_result_cell("old", "rex", "age"),
+    }.items():
+        observable.subscribe(seen.setdefault(name, []).append)
+
+    def write(count: int) -> None:
+        store.set_value("count", count)
+
+    queries.observe_result_row_count("old").subscribe(write)
+    store.set_cell("pets", "rex", "age", 2).set_cell("pets", "rex", "age", 4)
+    assert store.get_value("count") == 2
+    queries.del_query_definition("old")
+    assert store.get_value("count") == 0
+    assert seen == {
+        "table": [{"fido": {"age": 3}}, {"fido": {"age": 3}, "rex": {"age": 4}}, {}],
+        "row_ids": [["fido"], ["fido", "rex"], []],
+        "sorted": [["fido"], ["fido", "rex"], []],
+        "count": [1, 2, 0],
+        "cell": [None, 4, None],
+    }
+
+
+def test_checkpoints_are_observed() -> None:
+    store = Store()
+    checkpoints = create_checkpoints(store)
+    seen: list[Any] = []
+    with checkpoints.observe_checkpoint_ids().subscribe(seen.append):
+        store.set_value("v", 1)
+        checkpoints.add_checkpoint()
+    assert seen == [([], "0", []), (["0"], None, []), (["0"], "1", [])]
+    assert checkpoints.get_listener_stats()["checkpoint_ids"] == 0
+
+
+def test_what_is_derived_is_told_although_a_listener_failed() -> None:
+    store = Store()
+    metrics = create_metrics(store).set_metric_definition("count", "t")
+    indexes = create_indexes(store).set_index_definition("all", "t")
+    seen: list[Any] = []
+    metrics.observe_metric("count").subscribe(seen.append)
+    indexes.observe_slice_row_ids("all", "").subscribe(seen.append)
+    store.on_cell(None, None, None).attach(lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        store.set_cell("t", "r", "c", 1)
+    assert seen == [None, [], 1, ["r"]]
+
+
+def test_a_definition_outside_a_transaction_is_told_at_once() -> None:
+    store = Store().set_cell("t", "r", "c", 1)
+    metrics = create_metrics(store)
+    seen: list[Any] = []
+    metrics.observe_metric("count").subscribe(seen.append)
+    metrics.set_metric_definition("count", "t")
+    assert seen == [None, 1]
