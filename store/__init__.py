@@ -15,9 +15,11 @@ from replicell.store.checkpoints import CheckpointIds, Checkpoints, create_check
 from replicell.store.computed import ComputedCells, create_computed_cells
 from replicell.store.content_types import Content, Row, SortedRowIdsArgs, Table, Tables, Values
 from replicell.store.errors import (
+    AbsentError,
     ArgumentError,
     DefinitionError,
     EditError,
+    FrameError,
     InvalidCellError,
     InvalidValueError,
     InvalidWriteError,
@@ -29,6 +31,7 @@ from replicell.store.errors import (
     SchemaError,
     SchemaLoss,
     StoreError,
+    UnreadableRowError,
     UnsettledError,
     WaitTimeoutError,
     WatchOverflowError,
@@ -36,6 +39,7 @@ from replicell.store.errors import (
     WrongThreadError,
 )
 from replicell.store.extractors import GetCell, RowExtractor
+from replicell.store.frames import Frame
 from replicell.store.hooks import Hook
 from replicell.store.ids import Id, IdLike
 from replicell.store.indexes import Indexes, create_indexes
@@ -51,9 +55,12 @@ from replicell.store.row_order import RowOrder
 from replicell.store.schemas import CellSchema, TableSchema, TablesSchema, ValueSchema, ValuesSchema
 from replicell.store.schematizers import Schematizer, create_custom_schematizer
 from replicell.store.store import Store, create_store
+from replicell.store.typed import TypedTable
+from replicell.store.views import RowView, TablesView, TableView, ValuesView
 
 __all__ = [
     "MISSING",
+    "AbsentError",
     "ArgumentError",
     "Cell",
     "CellChange",
@@ -68,6 +75,8 @@ __all__ = [
     "DefinitionError",
     "EditError",
     "EncodedCell",
+    "Frame",
+    "FrameError",
     "GetCell",
     "GetTableCell",
     "Hook",
@@ -92,6 +101,7 @@ __all__ = [
     "Row",
     "RowExtractor",
     "RowOrder",
+    "RowView",
     "SchemaDataLossError",
     "SchemaError",
     "SchemaLoss",
@@ -101,15 +111,20 @@ __all__ = [
     "StoreError",
     "Table",
     "TableSchema",
+    "TableView",
     "Tables",
     "TablesSchema",
+    "TablesView",
     "TransactionLog",
     "Transition",
+    "TypedTable",
+    "UnreadableRowError",
     "UnsettledError",
     "ValueChange",
     "ValueSchema",
     "Values",
     "ValuesSchema",
+    "ValuesView",
     "WaitTimeoutError",
     "WatchOverflowError",
     "WriteForbiddenError",

@@ -28,6 +28,7 @@ __all__ = [
     "decode_cell",
     "encode_cell",
     "encoded_rich_cell",
+    "has_rich",
     "is_reserved",
     "is_rich",
     "is_same_cell",
@@ -90,6 +91,17 @@ def is_reserved(text: str) -> bool:
 def is_rich(encoded: EncodedCell) -> bool:
     """Tell whether an encoded cell is an object or array."""
     return type(encoded) is str and encoded[:1] == RICH_PREFIX
+
+
+def has_rich(cells: Iterable[EncodedCell | MissingType]) -> bool:
+    """Tell whether any of many encoded cells is an object or array.
+
+    >>> has_rich(["a", 1, None]), has_rich(["a", encode_cell([1])])
+    (False, True)
+    """
+    strings = [cell for cell in cells if type(cell) is str]
+    # One comparison in C for most columns, in which no string is as great as those of objects are.
+    return bool(strings) and max(strings) >= RICH_PREFIX and any(map(is_rich, strings))
 
 
 def encoded_rich_cell(text: str) -> str | MissingType:

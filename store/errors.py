@@ -291,16 +291,16 @@ class MissingPackageError(StoreError, ImportError):
     Attributes:
         needed_by: What needs it.
         package: The package.
-        extra: The extra of replicell that installs it.
+        extra: The extra of replicell that installs it, or None if there is none.
     """
 
-    def __init__(self, needed_by: str, package: str, extra: str) -> None:
+    def __init__(self, needed_by: str, package: str, extra: str | None) -> None:
         self.needed_by = needed_by
         self.package = package
         self.extra = extra
         super().__init__(
             f"{needed_by} need {package}, which is not installed. Install it with: "
-            f'pip install "replicell[{extra}]"'
+            + (f"pip install {package}" if extra is None else f'pip install "replicell[{extra}]"')
         )
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar, overload
 
 from replicell.store.cells import Cell
 from replicell.store.content_types import Row, Table
+from replicell.store.frames.frame import ID_COLUMN, Frame, Objects, snapshot_of
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.queries.listening import QueriesListening
 from replicell.store.sorted_rows import Sorter
@@ -41,6 +42,41 @@ class QueriesReading(QueriesListening):
         if ordered is None:
             return store.get_table(query_id)
         return {row_id: store.get_row(query_id, row_id) for row_id in ordered}
+
+    def result_frame(
+        self,
+        query_id: IdLike,
+        *,
+        id_column: str | None = ID_COLUMN,
+        columns: Sequence[IdLike] | None = None,
+        objects: Objects = "auto",
+    ) -> Frame:
+        """Return what a result is now as something that data frame libraries read, its rows in order.
+
+        Args:
+            query_id: The query.
+            id_column: What the column of row ids is called; None leaves it out.
+            columns: The cells to export; by default all that any row has.
+            objects: As for `Store.frame`.
+
+        Raises:
+            FrameError: If a cell has the name of the column of row ids.
+
+        >>> store = Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}})
+        >>> queries = create_queries(store).set_query_definition(
+        ...     "by age", "pets", lambda q: (q.select("age"), q.order_by("age")))
+        >>> queries.result_frame("by age").to_polars().rows()
+        [('felix', 2), ('fido', 3)]
+        """
+        store, query_id = self._result(query_id)
+        return snapshot_of(
+            store,
+            query_id,
+            id_column=id_column,
+            columns=columns,
+            objects=objects,
+            row_ids=self._ordered(query_id),
+        )
 
     def get_result_table_cell_ids(self, query_id: IdLike) -> list[Id]:
         """Return the ids of the cells used in a result. Mirrors TinyBase's ``getResultTableCellIds``.
