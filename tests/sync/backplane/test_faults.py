@@ -14,6 +14,7 @@ import pytest
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.client import SyncClient
+from replicell.sync.errors import SyncTimeoutError
 from replicell.sync.server import SyncServer
 from replicell.sync.status import SyncStatus
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
@@ -67,7 +68,8 @@ async def test_while_the_backplane_is_away_changes_flow_at_their_node_and_are_no
     await put(a, "1", "x")
     await eventually(b, lambda: has_rows(b, 1))
     await becomes(sync_b, SyncStatus.SYNCED)
-    assert sync_a.status is SyncStatus.SYNCING
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync_a.wait_until_synced(0.3)
     assert await rows(far) == {}
 
     hub.heal()
@@ -97,7 +99,8 @@ async def test_what_was_not_acknowledged_is_not_so_after_a_restart_of_the_node_e
     await becomes(sync, SyncStatus.SYNCING)
     async with CrSqliteDatabase(tmp_path / "node-1" / "room.db") as room:
         assert await rows(room) == {"1": "x"}
-    assert sync.status is SyncStatus.SYNCING
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync.wait_until_synced(0.3)
 
     hub.heal()
     await sync.wait_until_synced(PATIENCE)

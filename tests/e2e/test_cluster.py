@@ -1,0 +1,183 @@
+"""Machines of a cluster fail, one after the other and all at once: nothing that was acknowledged is lost, all
+replicas end up the same, and the loss of any one machine stops nobody for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from replicell.persisters import CrSqliteDatabase
+from replicell.sync import SyncTimeoutError
+from tests.e2e.cluster import PATIENCE, Cluster, Writer, agree, cluster_in
+from tests.sync.support import eventually, has_rows, put, rows
+
+LONGEST_PAUSE = 10.0
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster_in(tmp_path) as started:
+        yield started
+
+
+async def test_a_node_is_killed_and_its_disk_is_lost(cluster: Cluster) -> None:
+    gate = await cluster.gateway(0, 1)
+    a, sync_a = await cluster.client("a", gate.port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    writer, other = Writer("a", a, sync_a), Writer("b", b, sync_b)
+    await writer.acknowledged_more()
+    await other.acknowledged_more()
+
+    await cluster.nodes[0].kill()
+    cluster.nodes[0].wipe()
+    await writer.acknowledged_more()
+    await writer.stop()
+    await other.stop()
+
+    c, _ = await cluster.client("c", cluster.nodes[1].port)
+    everything = {*writer.acknowledged, *other.acknowledged}
+    assert (await agree(a, b, c, holding=lambda: everything)).keys() == everything
+    assert writer.longest_pause < LONGEST_PAUSE
+    assert other.longest_pause < LONGEST_PAUSE
+
+    await cluster.nodes[0].start()
+    d, _ = await cluster.client("d", cluster.nodes[0].port)
+    await agree(a, d, holding=lambda: everything)
+
+
+async def test_what_a_killed_node_had_acknowledged_is_at_the_others_even_if_its_clients_are_gone_too(
+    cluster: Cluster,
+) -> None:
+    a, sync = await cluster.client("a", cluster.nodes[0].port)
+    writer = Writer("a", a, sync)
+    await writer.acknowledged_more(100)
+    await cluster.nodes[0].kill()
+    await writer.sync.close()
+    with pytest.raises(Exception, match="closed"):
+        await writer.stop()
+
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    await sync_b.wait_until_synced(PATIENCE)
+    assert set(writer.acknowledged) <= (await rows(b)).keys()
+    assert len(writer.acknowledged) >= 100
+
+
+async def test_a_node_that_stands_still_is_left_by_its_clients_and_catches_up_later(cluster: Cluster) -> None:
+    gate = await cluster.gateway(0, 1)
+    a, sync_a = await cluster.client("a", gate.port)
+    writer = Writer("a", a, sync_a)
+    await writer.acknowledged_more()
+    cluster.nodes[0].freeze()
+    await writer.acknowledged_more()
+    cluster.nodes[0].thaw()
+    await writer.acknowledged_more()
+    await writer.stop()
+
+    b, _ = await cluster.client("b", cluster.nodes[0].port)
+    await agree(a, b, holding=lambda: set(writer.acknowledged))
+    assert writer.longest_pause < LONGEST_PAUSE
+
+
+async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_frozen(cluster: Cluster) -> None:
+    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    writers = [Writer("a", a, sync_a), Writer("b", b, sync_b)]
+    for writer in writers:
+        await writer.acknowledged_more()
+
+    leader = await cluster.leader()
+    follower = (leader + 1) % 3
+    for victim in (follower, leader):
+        cluster.nats.kill(victim)
+        for writer in writers:
+            await writer.acknowledged_more()
+        cluster.nats.start(victim)
+        for writer in writers:
+            await writer.acknowledged_more()
+
+    leader = await cluster.leader()
+    cluster.nats.freeze(leader)
+    for writer in writers:
+        await writer.acknowledged_more()
+    cluster.nats.thaw(leader)
+    for writer in writers:
+        await writer.acknowledged_more()
+        await writer.stop()
+
+    await agree(a, b, holding=lambda: {key for writer in writers for key in writer.acknowledged})
+    assert max(writer.longest_pause for writer in writers) < LONGEST_PAUSE
+
+
+async def test_all_nats_servers_are_killed_and_come_back(cluster: Cluster) -> None:
+    gate = await cluster.gateway(0)
+    a, sync_a = await cluster.client("a", gate.port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    near, _ = await cluster.client("near", cluster.nodes[0].port)
+    writer = Writer("a", a, sync_a)
+    await writer.acknowledged_more()
+    await writer.stop()
+
+    for number in range(3):
+        cluster.nats.kill(number)
+    await put(a, "meanwhile", "a")
+    await put(b, "meanwhile too", "b")
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync_a.wait_until_synced(1)
+    # Who is at the same node has it at once; the other node's clients have to wait.
+    await eventually(near, lambda: has_rows(near, len(writer.acknowledged) + 1))
+    assert "meanwhile" not in await rows(b)
+
+    cluster.nats.start()
+    for sync in (sync_a, sync_b):
+        await sync.wait_until_synced(PATIENCE)
+    await agree(a, b, near, holding=lambda: {*writer.acknowledged, "meanwhile", "meanwhile too"})
+
+
+async def test_a_node_is_cut_off_from_nats_while_its_clients_go_on(cluster: Cluster) -> None:
+    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    writer = Writer("b", b, sync_b)
+    await writer.acknowledged_more()
+    for way in cluster.ways[0]:
+        way.cut()
+
+    for number in range(50):
+        await put(a, f"cut off {number}", number)
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync_a.wait_until_synced(1)
+    await writer.acknowledged_more()
+    await cluster.nodes[0].kill()
+    await cluster.nodes[0].start()
+
+    for way in cluster.ways[0]:
+        way.heal()
+    await sync_a.wait_until_synced(PATIENCE)
+    await writer.stop()
+    mine = {f"cut off {number}" for number in range(50)}
+    await agree(a, b, holding=lambda: mine | set(writer.acknowledged))
+    assert writer.longest_pause < LONGEST_PAUSE
+
+
+async def test_the_rooms_files_of_all_nodes_hold_the_same_in_the_end(cluster: Cluster) -> None:
+    clients = [
+        await cluster.client(name, cluster.nodes[number % 2].port) for number, name in enumerate("abcd")
+    ]
+    writers = [Writer(name, db, sync) for name, (db, sync) in zip("abcd", clients, strict=True)]
+    for writer in writers:
+        await writer.acknowledged_more(10)
+    await asyncio.gather(*(writer.stop() for writer in writers))
+    await agree(
+        *(db for db, _ in clients), holding=lambda: {key for one in writers for key in one.acknowledged}
+    )
+    for node in cluster.nodes:
+        await node.stop()
+    contents = []
+    for node in cluster.nodes:
+        async with CrSqliteDatabase(node.folder / "room.db") as room:
+            contents.append(await rows(room))
+    assert contents[0] == contents[1] == await rows(clients[0][0])
