@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.lines.derived import derived_lines
+from benchmarks.lines.listening import listening_lines
 from benchmarks.lines.peers import peer_lines
 from benchmarks.lines.queries import query_lines
 from benchmarks.lines.size import size_lines
@@ -23,7 +24,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "derived", "queries", "peers", "persister", "sync")
+SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -44,6 +45,9 @@ def figures_of(section: str) -> Iterator[Figure]:
                 yield line.measure()
     elif section == "peers":
         for line in peer_lines():
+            yield line.measure()
+    elif section == "listening":
+        for line in listening_lines():
             yield line.measure()
     elif section == "persister":
         from benchmarks.lines.databases import database_figures
