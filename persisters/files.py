@@ -72,7 +72,7 @@ def replace_text(path: Path, text: str, announce: Callable[[Signature], None]) -
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o7777)
         announce(signature(temporary))
-        temporary.replace(target)
+        os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -284,10 +284,10 @@ class Persister(Operations):
         Raises:
             PersisterError: the last save failed; the persister is closed nevertheless.
         """
-        if self._is_closed:
-            return
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
+        elif self._closing.done():
+            return
         await asyncio.shield(self._closing)
 
     async def destroy(self) -> None:
@@ -355,9 +355,10 @@ class Persister(Operations):
         self._drop_actions()
         try:
             await self.stop_auto_persisting()
-            if self._operation is not None:
-                await asyncio.wait([self._operation])
         finally:
+            self._is_closed = True
+            while self._operation is not None:
+                await asyncio.wait([self._operation])
             self._stop_operations()
             self._tracker.stop()
             self._release()

@@ -51,13 +51,11 @@ def reconcile(
     Args:
         store: The store.
         content: What was loaded.
-        unsaved: What a load must not overwrite, oldest first.
+        unsaved: What a load must not overwrite, oldest first; the last of them has not been written yet.
         unstorable: Cells that the medium cannot hold, so that their absence there means nothing.
         schema: The store's schema.
     """
-    return _Reconciler(store, tuple(changes for changes in unsaved if changes), unstorable, schema).run(
-        content
-    )
+    return _Reconciler(store, tuple(unsaved), unstorable, schema).run(content)
 
 
 def whole_row(store: Store, table_id: Id, row_id: Id) -> UnsavedRow:
@@ -74,7 +72,8 @@ class _Reconciler:
         schema: SchemaFacts,
     ) -> None:
         self._store = store
-        self._unsaved = unsaved
+        self._unsaved = tuple(changes for changes in unsaved if changes)
+        self._pending = unsaved[-1] if unsaved else UnsavedChanges()
         self._unstorable = frozenset(unstorable)
         self._schema = schema
         self._outcome = Reconciliation()
@@ -120,7 +119,10 @@ class _Reconciler:
             if not loaded:
                 return MISSING if stored else {}
             keep: Iterable[Id] = ()
-        elif unsaved.state is RowState.GONE or self._was_just_deleted(table_id, row_id):
+        elif unsaved.state is RowState.GONE:
+            self._delete_with_row(table_id, row_id, loaded or {})
+            return {}
+        elif self._was_just_deleted(table_id, row_id):
             return {}
         else:
             if loaded is None:
@@ -171,6 +173,16 @@ class _Reconciler:
             row is not None and row.state is RowState.GONE
             for row in (changes.row(table_id, row_id) for changes in self._unsaved[:-1])
         )
+
+    def _delete_with_row(self, table_id: Id, row_id: Id, loaded: Mapping[Id, EncodedCell]) -> None:
+        """Note cells that others wrote into a row whose deletion is unsaved: it may yet come back without."""
+        deletion = self._pending.row(table_id, row_id)
+        if deletion is None or deletion.state is not RowState.GONE:
+            return  # It was written after the cells were read.
+        unknown = [cell_id for cell_id in loaded if cell_id not in deletion.cells]
+        if unknown:
+            cells: UnsavedCells = dict.fromkeys(unknown, MISSING)
+            self._outcome.unsaved.add_row(table_id, row_id, UnsavedRow(cells, RowState.GONE))
 
     def _keep_unstorable(self, table_id: Id, row_id: Id, changes: UnsavedCells) -> None:
         if self._unstorable:

@@ -176,6 +176,8 @@ class ChangeTracker:
             if self._store.has_row(table_id, row_id):
                 self._unsaved.add_row(table_id, row_id, whole_row(self._store, table_id, row_id))
                 self.edits += 1
+            else:
+                self._unsaved.add_row(table_id, row_id, UnsavedRow({}, RowState.GONE))
 
     def set_unstorable(self, problems: Iterable[UnstorableCellError]) -> None:
         """Remember cells that the medium cannot hold, so that loads leave them alone."""

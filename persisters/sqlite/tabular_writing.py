@@ -25,18 +25,14 @@ def refuse_unfit_keys(plan: SavePlan, tables: PlainTables) -> None:
         there = tables.tables.get(table.table.name)
         if there is None or not there.has_integer_key:
             continue
-        for columns, rows in table.rows.items():
-            fit = []
+        for _, rows in table.batches():
             for bindings in rows:
-                if _is_integer_text(bindings[0]):
-                    fit.append(bindings)
-                else:
+                if not _is_integer_text(bindings[0]):
                     reason = f"the key column {table.table.key!r} of the database takes integers only"
                     plan.unstorable.append(
                         UnstorableCellError(table.table.table_id, bindings[0], None, reason)
                     )
-            table.rows[columns] = fit
-        table.partial = [row_id for row_id in table.partial if _is_integer_text(row_id)]
+        table.restrict(_is_integer_text)
 
 
 def create_missing(plan: SavePlan) -> Script[None]:
@@ -68,10 +64,10 @@ def write_table(
     try:
         yield from _write_at_once(plan, deletion)
     except Exception as error:
-        yield _ROLLBACK
+        # Other errors undo everything anyway, and a full disk has done so already.
         if not is_refusal(error):
-            yield _RELEASE
             raise
+        yield _ROLLBACK
         yield from _write_one_by_one(plan, deletion, unstorable)
     yield _RELEASE
 
@@ -80,7 +76,7 @@ def _write_at_once(plan: TablePlan, deletion: str) -> Script[None]:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
         yield Statement(deletion, many=plan.deleted)
-    for columns, rows in plan.rows.items():
+    for columns, rows in plan.batches():
         if rows:
             yield Statement(upsert_sql(name, key, columns), many=rows)
 
@@ -89,7 +85,7 @@ def _write_one_by_one(plan: TablePlan, deletion: str, unstorable: list[Unstorabl
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
     writes: list[tuple[str, Sequence[Any]]] = [(deletion, row) for row in plan.deleted]
     refused = set()
-    writes += [(upsert_sql(name, key, columns), row) for columns, rows in plan.rows.items() for row in rows]
+    writes += [(upsert_sql(name, key, columns), row) for columns, rows in plan.batches() for row in rows]
     for sql, bindings in writes:
         try:
             yield Statement(sql, bindings)
@@ -102,10 +98,7 @@ def _write_one_by_one(plan: TablePlan, deletion: str, unstorable: list[Unstorabl
             unstorable.append(
                 UnstorableCellError(table_id, None if table_id is None else row_id, None, reason)
             )
-    plan.deleted = [row for row in plan.deleted if row[0] not in refused]
-    plan.rows = {
-        columns: [row for row in rows if row[0] not in refused] for columns, rows in plan.rows.items()
-    }
+    plan.restrict(lambda row_id: row_id not in refused)
 
 
 def _is_integer_text(text: str) -> bool:

@@ -285,6 +285,23 @@ async def test_a_row_deleted_by_others_under_an_unsaved_edit_is_saved_back_whole
         await until_store(one, lambda: one.get_row("todo", "1") == {"text": "Milk", "done": True})
 
 
+async def test_what_others_wrote_into_a_deleted_row_is_gone_if_it_comes_back_before_it_was_saved(
+    medium: Medium,
+) -> None:
+    one, two = filled(), create_store()
+    async with persisting(medium, one) as first, persisting(medium, two) as second:
+        await second.stop_auto_save()
+        two.del_row("todo", "1")
+        one.set_cell("todo", "1", "due", "today")
+        await flushed(first)
+        await second.load()
+        two.set_row("todo", "1", {"text": "again"})
+        await second.start_auto_save()
+        assert two.get_row("todo", "1") == {"text": "again"}
+        await until_store(one, lambda: one.get_row("todo", "1") == {"text": "again"})
+    assert (await loaded(medium)).get_row("todo", "1") == {"text": "again"}
+
+
 async def test_a_save_that_fails_is_told_kept_and_tried_again(
     medium: Medium, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from replicell.persisters import Persister, PersisterError, Status, Subscription
 from replicell.persisters.content import LoadedContent, LoadedTable, SaveResult
 from replicell.persisters.tracking import ChangeTracker, Scope
-from replicell.persisters.unsaved import RowState, UnsavedChanges
+from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow
 from replicell.store import MISSING, Store, create_store
 
 ALL = Scope(loaded_tables=None, saved_tables=None, shared_tables=None, loaded_values=None, saved_values=None)
@@ -265,3 +265,40 @@ async def test_closing_waits_for_the_last_save_and_releases_the_medium() -> None
 def test_delays_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="0 < first <= longest"):
         Medium(create_store(), retry_delay=2.0, max_retry_delay=1.0)
+
+
+async def test_closing_waits_for_what_is_under_way_even_if_the_last_save_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    store = create_store()
+    medium = await started(store)
+    store.set_cell("t", "1", "a", 1)
+    await run_loop()
+    closing = asyncio.ensure_future(medium.close())
+    await run_loop()
+    store.set_cell("t", "1", "a", 2)
+    flushing = asyncio.ensure_future(medium.flush())
+    await run_loop()
+    medium.saves[0].set_exception(PersisterError("no"))
+    await run_loop()
+    assert len(medium.saves) == 2
+    assert not closing.done()
+    assert not medium.is_released
+    medium.saves[1].set_result(SaveResult())
+    with pytest.raises(PersisterError, match="no"):
+        await closing
+    await flushing
+    assert medium.is_released
+    await medium.close()
+
+
+async def test_a_row_that_is_nowhere_any_more_is_not_saved_again_and_again() -> None:
+    tracker = ChangeTracker(create_store(), ALL)
+    unsaved = UnsavedChanges()
+    unsaved.add_row("t", "1", UnsavedRow({"a": MISSING}, RowState.PARTIAL))
+    tracker.put_back(unsaved)
+    tracker.complete_rows([("t", "1")])
+    row = tracker.take().row("t", "1")
+    assert row is not None
+    assert row.state is RowState.GONE

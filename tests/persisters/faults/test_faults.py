@@ -1,0 +1,67 @@
+"""However faults, kills, others' writes, loads and saves fall together: nothing that was flushed is lost, and
+store and medium agree in the end.
+
+A failing seed is named; ``python -m tests.persisters.faults --medium MEDIUM --seeds SEED`` replays it and
+prints its course.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.persisters.faults.history import History
+from tests.persisters.faults.plan import MEDIA
+
+HISTORIES = 45
+A_TEST = 5
+
+TROUBLES = (
+    "killed", "FullError", "IOError", "InputOutputError", "BusyError", "ReadOnlyError", "FileAccessError",
+    "is now", "done", "merged [(", "is flushed", "is loaded", "toggle_auto_load", "toggle_auto_save",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, A_TEST))
+@pytest.mark.parametrize("medium", MEDIA)
+def test_nothing_that_was_flushed_is_lost_and_all_agree_in_the_end(
+    medium: str, first: int, tmp_path: Path
+) -> None:
+    for seed in range(first, first + A_TEST):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        history = History(medium, seed, folder)
+        try:
+            history.run()
+        except Exception as error:
+            course = "\n".join(history.trace)
+            pytest.fail(
+                f"{course}\n{type(error).__name__}: {error}\n"
+                f'replay it with: python -m tests.persisters.faults --medium "{medium}" --seeds {seed}'
+            )
+
+
+def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
+    courses = []
+    for medium in MEDIA:
+        for seed in range(6):
+            folder = tmp_path / f"{medium} {seed}"
+            folder.mkdir()
+            history = History(medium, seed, folder)
+            history.run()
+            courses.append("\n".join(history.trace))
+    assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+def test_a_seed_decides_everything(medium: str, tmp_path: Path) -> None:
+    courses = []
+    for attempt in ("once", "twice"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        history = History(medium, 9, folder)
+        history.run()
+        courses.append([line.replace(str(folder), "") for line in history.trace])
+    assert courses[0] == courses[1]
+    assert len(courses[0]) > 30
