@@ -62,18 +62,15 @@ with store.on_row_count("pets").attach(hear_row_count) as hook:
     assert_type(hook, Hook[Callable[[Store, str, int], object]])
 store.on_start_transaction(mutator=True)  # expect: mypy[call-arg], pyright[reportCallIssue]
 
-create_metrics(store).on_metric("count")(
-    hear_row_count
-)  # expect: mypy[arg-type], pyright[reportArgumentType]
-create_indexes(store).on_slice_ids("by")(lambda indexes, index_id: indexes.get_slice_ids(index_id))
-create_queries(store).on_result_row_count("q")(
-    hear_row_count
-)  # expect: mypy[arg-type], pyright[reportArgumentType]
+indexes, metrics, queries = create_indexes(store), create_metrics(store), create_queries(store)
+indexes.on_slice_ids("by")(lambda indexes, index_id: indexes.get_slice_ids(index_id))
+metrics.on_metric("m")(hear_row_count)  # expect: mypy[arg-type], pyright[reportArgumentType]
+queries.on_result_row_count("q")(hear_row_count)  # expect: mypy[arg-type], pyright[reportArgumentType]
 
 assert_type(store.observe_row_count("pets"), Observable[int])
 assert_type(store.observe_row_ids("pets"), Observable[list[str]])
-assert_type(create_indexes(store).observe_slice_ids("by"), Observable[list[str]])
-assert_type(create_queries(store).observe_result_row_count("q"), Observable[int])
+assert_type(indexes.observe_slice_ids("by"), Observable[list[str]])
+assert_type(queries.observe_result_row_count("q"), Observable[int])
 
 
 async def follow() -> None:
