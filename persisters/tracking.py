@@ -27,8 +27,9 @@ Ids: TypeAlias = frozenset[Id] | None
 EditedCells: TypeAlias = Mapping[Id, UnsavedCells]
 """By row, the cells that a transaction has changed, as they are now."""
 
+_CAME = 1
 _WENT = -1
-_STATES = {1: RowState.WHOLE, _WENT: RowState.GONE, None: RowState.PARTIAL}
+_STATES = {_CAME: RowState.WHOLE, _WENT: RowState.GONE, None: RowState.PARTIAL}
 _NO_IDS: Mapping[Id, int] = {}
 
 
@@ -153,13 +154,9 @@ class ChangeTracker:
         for start in range(0, len(row_ids), rows_at_once):
             if start:
                 yield
-            rows = (
-                (row_id, whole_row(self._store, table_id, row_id))
-                for row_id in row_ids[start : start + rows_at_once]
-            )
-            there = {row_id: row for row_id, row in rows if row.cells}  # others went meanwhile
-            if there:
-                self._unsaved.add_rows(table_id, there)
+            rows = self._store.get_encoded_rows(table_id, row_ids[start : start + rows_at_once])
+            if rows:  # others went meanwhile
+                self._unsaved.add_whole_rows(table_id, rows)
                 self.edits += 1
 
     def saved_only(self, rows: Iterable[tuple[Id, Id]]) -> dict[Id, list[Id]]:
@@ -231,7 +228,7 @@ class ChangeTracker:
         if (
             table.form is RowForm.UNCHECKED
             or not table.is_slice
-            or any(table_id in changes.tables for changes in unsaved)
+            or any(changes.touches(table_id, table.rows) for changes in unsaved)
             or (_has(self._scope.saved_tables, table_id) and not _has(self._scope.shared_tables, table_id))
         ):
             return False
@@ -304,9 +301,10 @@ class ChangeTracker:
                 row_ids = edits.row_ids.get(table_id, _NO_IDS)
                 if arriving is not None and _has(self._scope.shared_tables, table_id):
                     edited = arriving.edited_rows(table_id, rows, row_ids)
+                    is_edited = self._note_rows(table_id, edited) or is_edited
                 else:
-                    edited = _edited_rows(rows, row_ids)
-                is_edited = self._note_rows(table_id, edited) or is_edited
+                    self._note_edits(table_id, rows, row_ids)
+                    is_edited = True
         for value_id, value in edits.values.items():
             if _has(self._scope.saved_values, value_id) and not (
                 arriving is not None and arriving.brought_value(value_id, value)
@@ -318,14 +316,26 @@ class ChangeTracker:
             self.edits += 1
             self._on_unsaved()
 
+    def _note_edits(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> None:
+        self._forget_unstorable(table_id, rows)
+        came = {row_id: cells for row_id, cells in rows.items() if row_ids.get(row_id) == _CAME}
+        self._unsaved.add_whole_rows(table_id, came)
+        if len(came) < len(rows):
+            for row_id, cells in rows.items():
+                if row_id not in came:
+                    self._unsaved.add_row(table_id, row_id, UnsavedRow(cells, _STATES[row_ids.get(row_id)]))
+
     def _note_rows(self, table_id: Id, rows: dict[Id, UnsavedRow]) -> bool:
+        self._forget_unstorable(table_id, {row_id: row.cells for row_id, row in rows.items()})
+        for row_id, row in rows.items():
+            self._unsaved.add_row(table_id, row_id, row)
+        return bool(rows)
+
+    def _forget_unstorable(self, table_id: Id, rows: EditedCells) -> None:
         if self._unstorable:
             self._unstorable.difference_update(
-                (table_id, row_id, cell_id) for row_id, row in rows.items() for cell_id in row.cells
+                (table_id, row_id, cell_id) for row_id, cells in rows.items() for cell_id in cells
             )
-        if rows:
-            self._unsaved.add_rows(table_id, rows)
-        return bool(rows)
 
 
 class _Arrival:
@@ -379,11 +389,6 @@ class _Arrival:
 
 
 _REFUSED = "the store's schema refuses it; it stays as it is in the medium"
-
-
-def _edited_rows(rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
-    state_of = row_ids.get
-    return {row_id: UnsavedRow(cells, _STATES[state_of(row_id)]) for row_id, cells in rows.items()}
 
 
 def _is_all_brought(loaded: UnsavedCells, now: UnsavedCells) -> bool:

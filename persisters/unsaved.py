@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import TypeAlias
+from itertools import chain
+from typing import Any, TypeAlias
 
 from replicell.store.cells import EncodedCell
 from replicell.store.ids import Id
 from replicell.store.missing import MissingType
 
-__all__ = ["RowState", "UnsavedCells", "UnsavedChanges", "UnsavedRow"]
+__all__ = ["PackedRow", "RowState", "UnsavedCells", "UnsavedChanges", "UnsavedRow", "UnsavedTable"]
 
 UnsavedCells: TypeAlias = dict[Id, EncodedCell | MissingType]
 """Encoded cells by id, `MISSING` for those that were deleted."""
+
+PackedRow: TypeAlias = tuple[Any, ...]
+"""The ids of a row's cells, in a tuple, and then the cells."""
 
 
 class RowState(Enum):
@@ -39,6 +43,69 @@ class UnsavedRow:
         return UnsavedRow(self.cells | later.cells, state)
 
 
+class UnsavedTable(Mapping[Id, UnsavedRow]):
+    """The unsaved rows of one table.
+
+    Whole rows, of which there can be very many, are packed: each is one tuple of plain values, which is small
+    and which the garbage collector need not look at.
+
+    Attributes:
+        packed: The rows of which all cells are unsaved: the cell ids, in a tuple that rows alike share, and
+            then the cells.
+        others: All other rows.
+    """
+
+    __slots__ = ("_shapes", "others", "packed")
+
+    def __init__(self) -> None:
+        self.packed: dict[Id, PackedRow] = {}
+        self.others: dict[Id, UnsavedRow] = {}
+        self._shapes: dict[tuple[Id, ...], tuple[Id, ...]] = {}
+
+    def add(self, row_id: Id, row: UnsavedRow) -> None:
+        """Note what happened to a row after everything noted so far."""
+        earlier = self.get(row_id)
+        now = row if earlier is None else earlier.followed_by(row)
+        if now.state is RowState.WHOLE:
+            self.others.pop(row_id, None)
+            self._pack(row_id, now.cells)
+        else:
+            self.packed.pop(row_id, None)
+            self.others[row_id] = now
+
+    def add_whole(self, rows: Mapping[Id, Mapping[Id, EncodedCell | MissingType]]) -> None:
+        """Note rows of which all cells are unsaved."""
+        if self.packed.keys().isdisjoint(rows) and self.others.keys().isdisjoint(rows):
+            shapes = self._shapes
+            for row_id, row in rows.items():
+                shape = tuple(row)
+                self.packed[row_id] = (shapes.setdefault(shape, shape), *row.values())
+        else:
+            for row_id, row in rows.items():
+                self.add(row_id, UnsavedRow(dict(row), RowState.WHOLE))
+
+    def touches(self, row_ids: Mapping[Id, object]) -> bool:
+        """Tell whether anything of some rows is unsaved."""
+        return not (self.packed.keys().isdisjoint(row_ids) and self.others.keys().isdisjoint(row_ids))
+
+    def _pack(self, row_id: Id, cells: UnsavedCells) -> None:
+        shape = tuple(cells)
+        self.packed[row_id] = (self._shapes.setdefault(shape, shape), *cells.values())
+
+    def __getitem__(self, row_id: Id) -> UnsavedRow:
+        packed = self.packed.get(row_id)
+        return self.others[row_id] if packed is None else _unpacked(packed)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self.packed or row_id in self.others
+
+    def __iter__(self) -> Iterator[Id]:
+        return chain(self.packed, self.others)
+
+    def __len__(self) -> int:
+        return len(self.packed) + len(self.others)
+
+
 class UnsavedChanges:
     """The unsaved cells and values of a store.
 
@@ -52,7 +119,7 @@ class UnsavedChanges:
     __slots__ = ("tables", "values")
 
     def __init__(self) -> None:
-        self.tables: dict[Id, dict[Id, UnsavedRow]] = {}
+        self.tables: dict[Id, UnsavedTable] = {}
         self.values: UnsavedCells = {}
 
     def __bool__(self) -> bool:
@@ -60,17 +127,12 @@ class UnsavedChanges:
 
     def add_row(self, table_id: Id, row_id: Id, row: UnsavedRow) -> None:
         """Note what happened to a row after everything noted so far."""
-        rows = self.tables.setdefault(table_id, {})
-        earlier = rows.get(row_id)
-        rows[row_id] = row if earlier is None else earlier.followed_by(row)
+        self._table(table_id).add(row_id, row)
 
-    def add_rows(self, table_id: Id, rows: dict[Id, UnsavedRow]) -> None:
-        """Note what happened to rows of a table, as :meth:`add_row` does for one."""
-        if table_id not in self.tables:
-            self.tables[table_id] = rows
-            return
-        for row_id, row in rows.items():
-            self.add_row(table_id, row_id, row)
+    def add_whole_rows(self, table_id: Id, rows: Mapping[Id, Mapping[Id, EncodedCell | MissingType]]) -> None:
+        """Note rows of a table of which all cells are unsaved."""
+        if rows:
+            self._table(table_id).add_whole(rows)
 
     def add_values(self, values: Mapping[Id, EncodedCell | MissingType]) -> None:
         """Note what happened to values after everything noted so far."""
@@ -81,10 +143,28 @@ class UnsavedChanges:
         rows = self.tables.get(table_id)
         return None if rows is None else rows.get(row_id)
 
+    def touches(self, table_id: Id, row_ids: Mapping[Id, object]) -> bool:
+        """Tell whether anything of some rows is unsaved."""
+        rows = self.tables.get(table_id)
+        return rows is not None and rows.touches(row_ids)
+
     def followed_by(self, later: UnsavedChanges) -> UnsavedChanges:
         """Return what is unsaved after both, which must not be used any more."""
         for table_id, rows in later.tables.items():
+            if table_id not in self.tables:
+                self.tables[table_id] = rows
+                continue
             for row_id, row in rows.items():
                 self.add_row(table_id, row_id, row)
         self.values.update(later.values)
         return self
+
+    def _table(self, table_id: Id) -> UnsavedTable:
+        table = self.tables.get(table_id)
+        if table is None:
+            table = self.tables[table_id] = UnsavedTable()
+        return table
+
+
+def _unpacked(row: PackedRow) -> UnsavedRow:
+    return UnsavedRow(dict(zip(row[0], row[1:], strict=True)), RowState.WHOLE)

@@ -6,7 +6,7 @@ values as the `default`. Whatever is returned is a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
 from typing import Any, TypeVar, overload
 
@@ -409,6 +409,16 @@ class Reading(StoreState):
         """
         self._check_thread()
         return {row_id: row.copy() for row_id, row in self._tables.get(to_id(table_id), _NO_ROWS).items()}
+
+    def get_encoded_rows(self, table_id: IdLike, row_ids: Iterable[Id]) -> EncodedTable:
+        """Return some rows of a table as they are held; those that are not there are left out.
+
+        >>> Store().set_cell("pets", "fido", "age", 3).get_encoded_rows("pets", ["fido", "felix"])
+        {'fido': {'age': 3}}
+        """
+        self._check_thread()
+        table = self._tables.get(to_id(table_id), _NO_ROWS)
+        return {row_id: table[row_id].copy() for row_id in row_ids if row_id in table}
 
     def get_encoded_row(self, table_id: IdLike, row_id: IdLike) -> EncodedRow:
         """Return a row as it is held, empty if there is none of that id.

@@ -109,7 +109,7 @@ class Loader:
             if table is None or table.table_id is None:
                 continue
             sql = _chosen_row_sql(self._schemas.rows_of(table), table.key)
-            for rows in written.rows.values():
+            for _, rows in written.batches():
                 for row_id, *_ in rows:
                     is_chosen = connection.execute(sql, (row_id,)).get is not None
                     if not is_chosen and (table.table_id, row_id) not in refused:

@@ -228,7 +228,7 @@ def _write_table(connection: apsw.Connection, plan: TablePlan, source: str, whol
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
         connection.executemany(delete_sql(name, key, source), plan.deleted)
-    for columns, rows in plan.rows.items():
+    for columns, rows in plan.batches():
         connection.executemany(upsert_sql(name, key, columns), whole.progress.counting(rows))
 
 
@@ -236,9 +236,7 @@ def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str,
     name, key, table_id = plan.table.name, plan.table.key, plan.table.table_id
     delete = delete_sql(name, key, source)
     writes: list[tuple[str, Sequence[Any]]] = [(delete, row) for row in plan.deleted]
-    writes += [
-        (upsert_sql(name, key, columns), tuple(row)) for columns, rows in plan.rows.items() for row in rows
-    ]
+    writes += [(upsert_sql(name, key, columns), row) for columns, rows in plan.batches() for row in rows]
     for sql, bindings in writes:
         try:
             with connection:  # a savepoint, as a transaction is open
@@ -250,7 +248,7 @@ def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str,
 
 
 def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: SaveProgress) -> None:
-    for columns, rows in plan.rows.items():
+    for columns, rows in plan.batches():
         sql = insert_sql(plan.table.name, plan.table.key, columns)
         connection.executemany(sql, progress.counting(rows))
 

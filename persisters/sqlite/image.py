@@ -54,7 +54,7 @@ class TableImage:
             self.rows.pop(row_id, None)
         places = {column: place for place, column in enumerate(self.columns)}
         nothing = (None,) * len(self.columns)
-        for columns, rows in plan.rows.items():
+        for columns, rows in plan.batches():
             targets = [(places[name], at) for at, name in enumerate(columns, 1) if name in places]
             for bindings in rows:
                 row = list(self.rows.get(bindings[0], nothing))

@@ -6,7 +6,7 @@ connection, be it asynchronous.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import apsw
@@ -31,7 +31,7 @@ class Statement(NamedTuple):
 
     sql: str
     bindings: Sequence[Any] = ()
-    many: Sequence[Sequence[Any]] | None = None
+    many: Iterable[Sequence[Any]] | None = None
 
 
 Script: TypeAlias = Generator[Statement, Rows, _T]
