@@ -214,11 +214,11 @@ def test_what_comes_from_elsewhere_enters_only_in_pump(room: str) -> None:
         a.store.add_cell_listener("todo", None, None, lambda *_: heard.append(threading.get_ident()))
         b.store.set_row("todo", "1", {"text": "Milk"})
         b.wait_until_synced(PATIENCE)
-        a.call(a.sync.wait_until_synced if a.sync else asyncio.sleep, PATIENCE)
-        before = a.store.get_tables()
-        while not a.store.get_tables():
-            assert a.store.get_tables() == before
-            assert a.pump(PATIENCE) > 0
+        a._engine.begin(a._engine.app.wait_until_synced).result(
+            PATIENCE
+        )  # Now it is known in the background.
+        assert (a.store.get_tables(), heard) == ({}, [])
+        assert a.pump() > 0
         assert heard == [threading.get_ident()]
         assert a.store.get_tables() == b.store.get_tables()
 
@@ -234,6 +234,22 @@ def test_after_wait_until_synced_the_store_has_what_the_server_has(room: str) ->
             b.wait_until_synced(PATIENCE)
             assert len(b.store.get_row_ids("todo")) == number + 1
         assert b.status == (None, SyncStatus.SYNCED, "")
+
+
+def test_the_next_pump_lets_in_what_a_transaction_that_failed_kept_out() -> None:
+    with replicell.open_blocking(":memory:", tables=["todo"]) as app:
+        app.store.set_cell("todo", "1", "text", "before")
+        app.flush(PATIENCE)
+        with pytest.raises(ZeroDivisionError), app.store.transaction():
+            app.store.set_cell("todo", "1", "text", "mine")
+            app.call(app.database.execute, "UPDATE todo SET text = 'theirs'")
+            app.call(app._engine.app.persister.load)  # Now it is known in the background.
+            assert app.pump() == 0
+            assert app.store.get_cell("todo", "1", "text") == "mine"
+            raise ZeroDivisionError
+        assert app.store.get_cell("todo", "1", "text") == "before"
+        assert app.pump() == 1
+        assert app.store.get_cell("todo", "1", "text") == "theirs"
 
 
 def test_pump_waits_no_longer_than_it_is_told() -> None:
@@ -332,6 +348,21 @@ def test_two_programs_that_write_and_pump_in_any_order_end_equal_and_lose_nothin
             app.flush(PATIENCE)
         for app in apps:
             app.wait_for(lambda store: store.get_tables() == written.get_tables(), PATIENCE)
+
+
+def test_a_failure_at_the_end_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "todo.db"
+    app = replicell.open_blocking(path, tables=["todo"])
+    app.store.set_row("todo", "1", {"text": "Milk"})
+    app.flush(PATIENCE)
+    app.call(app.database.execute, "PRAGMA busy_timeout = 20")
+    with closing(apsw.Connection(str(path))) as somebody:
+        somebody.execute("BEGIN IMMEDIATE")
+        app.store.set_row("todo", "2", {"text": "Bread"})
+        with pytest.raises(DatabaseBusyError):
+            app.close()
+        app.close()
+        somebody.execute("ROLLBACK")
 
 
 # ---------------------------------------------------------------------- programs that end

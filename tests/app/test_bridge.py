@@ -224,6 +224,20 @@ def test_nothing_comes_into_the_middle_of_a_transaction() -> None:
     assert pair.content[0] == {"t": {"1": {"a": "mine"}}}
 
 
+def test_what_waits_for_a_transaction_that_fails_is_not_forgotten() -> None:
+    pair = Pair()
+    pair.elsewhere.set_cell("t", "1", "a", "theirs")
+    with pytest.raises(ZeroDivisionError), pair.owner.transaction():
+        pair.owner.set_cell("t", "1", "a", "mine")
+        pair.pump()
+        raise ZeroDivisionError
+    assert pair.side.is_deferred
+    pair.elsewhere.set_cell("t", "2", "a", 2)
+    pair.pump()
+    assert pair.content[0] == {"t": {"1": {"a": "theirs"}, "2": {"a": 2}}}
+    assert not pair.side.is_deferred
+
+
 def test_what_came_into_a_transaction_that_is_undone_comes_again() -> None:
     pair = Pair()
     pair.elsewhere.set_cell("t", "1", "a", "theirs")
@@ -393,5 +407,5 @@ class AnyOrder(RuleBasedStateMachine):
 
 def test_any_order() -> None:
     run_state_machine_as_test(
-        AnyOrder, settings=settings(max_examples=150, stateful_step_count=30, deadline=None)
+        AnyOrder, settings=settings(max_examples=100, stateful_step_count=25, deadline=None)
     )

@@ -180,15 +180,11 @@ def run_desk(screen: str, cwd: Path, before: str, *words: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [(["nowhere/desk.db"], "nowhere"), (["--server", "http://here/room"], "ws://")],
-)
-def test_the_program_says_what_is_wrong(screen: str, tmp_path: Path, words: list[str], message: str) -> None:
-    result = run_desk(screen, tmp_path, "", *words)
+def test_the_program_says_what_is_wrong(screen: str, tmp_path: Path) -> None:
+    result = run_desk(screen, tmp_path, "", "nowhere/desk.db")
     assert result.returncode == 1
     assert result.stderr.startswith("desk: ")
-    assert message in result.stderr
+    assert "nowhere" in result.stderr
 
 
 def test_the_program_ends_when_its_window_is_closed(screen: str, tmp_path: Path) -> None:

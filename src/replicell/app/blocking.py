@@ -6,9 +6,10 @@ import os
 import ssl as ssl_module
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from replicell.app.app import AppStatus
 from replicell.app.contents import TablesLike, ValuesLike
@@ -120,7 +121,7 @@ class BlockingApp:
             AppTimeoutError: it took longer; nothing is lost.
             AppClosedError: the app is closed.
         """
-        self._wait(self._engine.app.flush(), timeout)
+        self._wait(self._engine.app.flush, timeout)
 
     def wait_until_synced(self, timeout: float | None = None) -> None:
         """Return when the server has all that is here, on its disk, and the store has all that is there.
@@ -134,12 +135,10 @@ class BlockingApp:
             NoServerError: the app was opened without a server.
             AppClosedError: the app is closed.
         """
-        self._wait(self._engine.app.wait_until_synced(timeout), None)
+        self._wait(partial(self._engine.app.wait_until_synced, timeout), None)
 
-    def call(
-        self, function: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        """Call a coroutine function in the background, where database and client live, and wait for it.
+    def call(self, function: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call something to be awaited in the background, where database and client live, and await it.
 
         What comes from elsewhere meanwhile is let in.
 
@@ -156,7 +155,7 @@ class BlockingApp:
             app.call(app.database.execute, "SELECT count(*) FROM todo")
             app.call(app.sync.pause)
         """
-        return self._wait(function(*args, **kwargs), None)
+        return self._wait(partial(function, *args, **kwargs), None)
 
     def attach_tk(self, widget: tkinter.Misc, interval: float = 0.02) -> Subscription:
         """Have Tk call `pump` now and then, as long as its main loop runs and the app is open.
@@ -204,19 +203,18 @@ class BlockingApp:
     def __repr__(self) -> str:
         return f"<BlockingApp {self.database.path} {'open' if self.is_open else 'closed'}>"
 
-    def _wait(self, work: Coroutine[Any, Any, _T], timeout: float | None) -> _T:
+    def _wait(self, function: Callable[[], Awaitable[_T]], timeout: float | None) -> _T:
         """Wait for something in the background, and let in what comes meanwhile and with it."""
         if not self.is_open:
-            work.close()
             raise AppClosedError(f"The app of {self._engine.path} is closed: open it again.")
-        future = self._engine.begin(work)
+        future = self._engine.begin(function)
         future.add_done_callback(lambda _: self._engine.awake.set())
         try:
             if not self._pump_until(lambda _: future.done(), timeout):
                 raise AppTimeoutError(f"It is not done after {timeout} seconds; nothing is lost.")
         finally:
             future.cancel()
-        self.store.pump()
+        self._engine.pump()
         return future.result()
 
     def _pump_until(self, is_over: Callable[[int], bool], timeout: float | None) -> bool:
@@ -225,7 +223,7 @@ class BlockingApp:
         while True:
             # Cleared first, so that nothing is missed that happens after the look.
             self._engine.awake.clear()
-            if is_over(self.store.pump()):
+            if is_over(self._engine.pump()):
                 return True
             left = LONGEST_WAIT if deadline is None else deadline - time.monotonic()
             if left <= 0:

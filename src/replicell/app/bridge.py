@@ -162,6 +162,10 @@ class Arrivals:
             values = LoadedTable({_ONE_ROW: present}, frozenset(waiting.values), is_complete=False)
         return LoadedContent(tables, values), confirmed
 
+    def tell_of_more(self) -> None:
+        """Notify of what arrives from now on, although nothing was taken."""
+        self._is_told = False
+
     def _read_values(self, twin: Store, values: tuple[Id, ...]) -> None:
         if values:
             present = twin.get_encoded_values()
@@ -329,10 +333,16 @@ class OwnerSide:
         self._tracker.stop()
         self._store.del_listener(self._listener_id)
 
+    @property
+    def is_deferred(self) -> bool:
+        """Whether something waits because there was a transaction going on."""
+        return self._is_deferred
+
     def take_in(self) -> None:
         """Bring what has arrived into the store in one transaction, except over what is not confirmed.
 
-        In the middle of a transaction nothing is done, and once it is over this is scheduled again.
+        In the middle of a transaction nothing is done. It is scheduled again once that is over, unless an
+        exception ends it.
 
         Raises:
             Exception: whatever a listener of the store raised. If nothing could be taken in for that, it
@@ -341,7 +351,9 @@ class OwnerSide:
         edits = self._store.get_transaction_edits()
         if edits.cells or edits.values:
             self._is_deferred = True
+            self._arrivals.tell_of_more()
             return
+        self._is_deferred = False
         self._ask_again()
         content, confirmed = self._arrivals.take()
         self._forget(confirmed)
@@ -389,7 +401,6 @@ class OwnerSide:
             self._send(SchemaChange(store.get_tables_schema_json(), store.get_values_schema_json()))
         self._ask_again()
         if self._is_deferred:
-            self._is_deferred = False
             self._schedule()
 
 

@@ -8,11 +8,11 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from replicell.app.app import App, open_parts
 from replicell.app.bridge import Arrivals, Message, OwnerSide, SchemaChange, TwinSide, make_twin
@@ -28,6 +28,7 @@ from replicell.store.threads import Scheduler
 __all__ = ["LONGEST_WAIT", "Engine"]
 
 _log = logging.getLogger("replicell.app")
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _MOMENT = 0.001
@@ -66,15 +67,18 @@ class Engine:
         self._schedule = schedule
         self._arrivals = Arrivals(self._announce)
         self._closing: Future[None] | None = None
+        self._is_closed = False
         self._thread = LoopThread(f"replicell app {self._path}")
         scope = contents.scope()
         schemas = SchemaChange(store.get_tables_schema_json(), store.get_values_schema_json())
         tables = {table_id: store.get_encoded_table(table_id) for table_id in contents.config.tables.save}
-        opening = self._open(options, contents, scope, schemas, tables, store.get_encoded_values())
+        opening = self._thread.begin(
+            self._open(options, contents, scope, schemas, tables, store.get_encoded_values())
+        )
         try:
-            self.app, self._twin = settled(self._thread.begin(opening))
+            self.app, self._twin = settled(opening)
         except BaseException:
-            self._thread.stop()
+            self._give_up(opening)
             raise
         self._owner = OwnerSide(store, scope, self._arrivals, self._send, self._announce)
         self._warning = contents.warn_of_others(store, self._path)
@@ -91,12 +95,27 @@ class Engine:
         """Whether it is neither closed nor closing."""
         return self._closing is None
 
-    def begin(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Start a coroutine in the background; it finds there what the owner has written before."""
-        return self._thread.begin(self._after_messages(work))
+    def begin(self, function: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Have a function called in the background and awaited; it finds there what was written before."""
+
+        async def call() -> _T:
+            self._twin.take_in()
+            return await function(*args, **kwargs)
+
+        return self._thread.begin(call())
+
+    def pump(self) -> int:
+        """Do what there is to do in the owner's thread, and return how much it was."""
+        done = self._store.pump()
+        if self._owner.is_deferred:
+            self._take_in()
+            done += not self._owner.is_deferred
+        return done
 
     def close(self) -> None:
         """Hand over, save and close everything; called by the owner, again if it was interrupted."""
+        if self._is_closed:
+            return
         if self._closing is None:
             self._owner.stop()
             self._warning.cancel()
@@ -105,6 +124,7 @@ class Engine:
             settled(self._closing)
         finally:
             if self._closing.done():
+                self._is_closed = True
                 self._thread.stop()
                 self._store.set_scheduler(self._schedule)
                 atexit.unregister(self.close_at_exit)
@@ -113,7 +133,7 @@ class Engine:
         """Close everything without waiting, in whatever thread the garbage collector runs, and warn."""
         if self._closing is None and self._thread.is_running:
             self._closing = self._thread.begin(self._close())
-            self._closing.add_done_callback(lambda _: self._thread.stop())
+            self._closing.add_done_callback(self._on_closed)
             self._warn()
 
     def close_at_exit(self) -> None:
@@ -148,13 +168,13 @@ class Engine:
         )
         return await open_parts(options, contents, store, self._on_background_error), twin
 
-    async def _after_messages(self, work: Coroutine[Any, Any, _T]) -> _T:
-        self._twin.take_in()
-        return await work
-
     async def _close(self) -> None:
         self._twin.take_in()
         await self.app.close()
+
+    def _on_closed(self, _: Future[None]) -> None:
+        self._thread.stop()
+        atexit.unregister(self.close_at_exit)
 
     def _announce(self) -> None:
         self._store.submit(self._take_in)
@@ -165,6 +185,14 @@ class Engine:
             self._store.submit(self._tell, error)
 
     # ------------------------------------------------------------------ in the owner's thread
+
+    def _give_up(self, opening: Future[tuple[App, TwinSide]]) -> None:
+        """End what was opened, or is being opened, when Ctrl+C or an error came first."""
+        is_open = opening.done() and not opening.cancelled() and opening.exception() is None
+        if is_open:
+            app, _ = opening.result()
+            settled(self._thread.begin(app.close()))
+        self._thread.stop()
 
     def _send(self, message: Message) -> None:
         if self._closing is None:
