@@ -74,7 +74,8 @@ class Hook(Generic[_L]):
         A coroutine function still gets the calls that were scheduled for it before.
         """
         while self._listener_ids:
-            self._remove(self._listener_ids.pop())
+            self._remove(self._listener_ids[-1])
+            self._listener_ids.pop()
 
     def __enter__(self) -> Self:
         return self

@@ -85,6 +85,15 @@ class Observation:
         return content
 
 
+class _Failure:
+    """Stands for what could not be read."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class ObservedPart:
     """All observations of a table, a row, a cell, or of the whole that these are part of."""
 
@@ -257,10 +266,15 @@ class Observers:
 
     def post(self, observation: Observation) -> None:
         """Look at something that has changed, to tell its observer at the end."""
-        if observation.active:
+        if not observation.active:
+            return
+        try:
             content = observation.news()
-            if content is not NOTHING:
-                self.waiting.append((observation, content))
+        except Exception as error:
+            # A sorter of the user's, say; it must not keep the others from being told.
+            content = _Failure(error)
+        if content is not NOTHING:
+            self.waiting.append((observation, content))
 
     def _collect_cells(self, record: TransactionRecord, changed: list[Observation]) -> None:
         whole = self.cells
@@ -345,6 +359,8 @@ class Observers:
                 observation, content = waiting.popleft()
                 if observation.active:
                     try:
+                        if type(content) is _Failure:
+                            raise content.error
                         observation.tell(content)
                     except Exception as error:
                         error.add_note(f"in an observer of {observation.name}")

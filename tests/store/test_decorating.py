@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from replicell.store import (
     Hook,
     Store,
+    WrongThreadError,
     create_checkpoints,
     create_indexes,
     create_links,
@@ -177,5 +179,25 @@ def test_the_block_of_a_hook_cancels_also_when_it_fails() -> None:
     store, recorder = Store(), Recorder()
     with pytest.raises(ZeroDivisionError), store.on_value("v").attach(recorder.named("v")):
         raise ZeroDivisionError
+    store.set_value("v", 1)
+    assert recorder.taken() == []
+
+
+def test_cancelling_in_the_wrong_thread_changes_nothing() -> None:
+    store, recorder = Store(), Recorder()
+    hook = store.on_value("v").attach(recorder.named("v"))
+    raised: list[type[BaseException]] = []
+
+    def cancel() -> None:
+        try:
+            hook.cancel()
+        except WrongThreadError as error:
+            raised.append(type(error))
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    thread.join(10)
+    assert raised == [WrongThreadError]
+    hook.cancel()
     store.set_value("v", 1)
     assert recorder.taken() == []

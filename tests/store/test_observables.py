@@ -388,6 +388,24 @@ def test_what_a_subscriber_does_to_an_item_is_its_own_business() -> None:
     assert seen == [{"c": 1}, {"c": 2}]
 
 
+def test_a_sorter_that_fails_reaches_the_writer_and_the_rest_is_told() -> None:
+    def compare(one: Any, other: Any) -> int:
+        if "bad" in (one, other):
+            raise ZeroDivisionError
+        return 0
+
+    store = Store().set_table("t", {"a": {"c": 1}, "b": {"c": 2}})
+    seen: list[Any] = []
+    did_finish: list[Any] = []
+    store.observe_sorted_row_ids("t", "c", sorter=compare).subscribe(seen.append)
+    store.observe_cell("t", "a", "c").subscribe(seen.append)
+    store.on_did_finish_transaction()(did_finish.append)
+    with pytest.raises(ZeroDivisionError) as caught:
+        store.set_cell("t", "a", "c", "bad")
+    assert "in an observer of sorted row ids of t" in caught.value.__notes__
+    assert (seen, did_finish) == ([["a", "b"], 1, "bad"], [store])
+
+
 # --- operators and schedulers -------------------------------------------------------------------------------
 
 on_next = ReactiveTest.on_next

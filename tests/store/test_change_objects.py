@@ -1,0 +1,37 @@
+"""Changes as objects: immutable, comparable, and they say what came and what went."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from replicell.store import MISSING, CellChange, ValueChange
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added", "removed"),
+    [(MISSING, 1, True, False), (1, MISSING, False, True), (1, 2, False, False), (None, 1, False, False)],
+)
+def test_they_say_whether_something_came_or_went(
+    old: object, new: object, added: bool, removed: bool
+) -> None:
+    for change in (CellChange("t", "r", "c", old, new), ValueChange("v", old, new)):  # type: ignore[arg-type]  # any cell
+        assert (change.added, change.removed) == (added, removed)
+
+
+def test_they_are_equal_by_content_hashable_and_survive_copying_and_pickling() -> None:
+    change = CellChange("t", "r", "c", MISSING, 1)
+    assert change == CellChange("t", "r", "c", MISSING, 1) != CellChange("t", "r", "c", None, 1)
+    assert len({change, CellChange("t", "r", "c", MISSING, 1)}) == 1
+    assert copy.deepcopy(change) == pickle.loads(pickle.dumps(change)) == change
+    assert ValueChange("v", 1, 2) != CellChange("v", "v", "v", 1, 2)
+
+
+def test_they_cannot_be_changed_and_hold_nothing_else() -> None:
+    change = ValueChange("v", 1, 2)
+    with pytest.raises(FrozenInstanceError):
+        change.new = 3  # type: ignore[misc]  # what is refused
+    assert not hasattr(change, "__dict__")
