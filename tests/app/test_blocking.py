@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -348,6 +350,51 @@ def test_two_programs_that_write_and_pump_in_any_order_end_equal_and_lose_nothin
             app.flush(PATIENCE)
         for app in apps:
             app.wait_for(lambda store: store.get_tables() == written.get_tables(), PATIENCE)
+
+
+def test_three_programs_at_full_speed_end_equal_and_lose_nothing_of_their_own(
+    tmp_path: Path, room: str
+) -> None:
+    """Each in its own thread and on its own file; they share rows, and each has one of its own."""
+    everybody = threading.Barrier(3)
+    held: dict[str, object] = {}
+
+    def program(name: str) -> None:
+        dice = random.Random(name)
+        with replicell.open_blocking(tmp_path / f"{name}.db", tables=["t"], server=room) as app:
+            store = app.store
+            own: dict[str, Any] = {}
+            for number in range(400):
+                row, cell = str(dice.randrange(10)), dice.choice("abc")
+                match dice.choice(["set", "set", "set", "delete", "own", "pump"]):
+                    case "set":
+                        store.set_cell("t", row, cell, f"{name}{number}")
+                    case "delete":
+                        store.del_row("t", row)
+                    case "own":
+                        store.set_cell("t", name, cell, number)
+                        own[cell] = number
+                    case _:
+                        app.pump()
+                assert store.get_row("t", name) == own
+            for _ in range(2):
+                app.wait_until_synced(PATIENCE)
+                everybody.wait(PATIENCE)
+            app.wait_until_synced(PATIENCE)
+            held[name] = store.get_tables()
+            everybody.wait(PATIENCE)
+
+    def run_program(name: str) -> None:
+        try:
+            program(name)
+        except BaseException:
+            everybody.abort()
+            raise
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(run_program, name) for name in ("x", "y", "z")]:
+            done.result(PATIENCE * 4)
+    assert held["x"] == held["y"] == held["z"]
 
 
 def test_a_failure_at_the_end_is_told_once(tmp_path: Path) -> None:
