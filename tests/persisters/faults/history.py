@@ -16,7 +16,6 @@ from replicell.store import create_store
 from tests.persisters.faults.ledger import BrokenPromiseError, Content, Ledger, Register, Time
 from tests.persisters.faults.life import LifeSpec, live
 from tests.persisters.faults.neighbours import Clocks, CrSqliteNeighbour, Neighbour, make_neighbour
-from tests.persisters.faults.pace import PacedLoop
 from tests.persisters.faults.plan import make_plan
 from tests.persisters.media import MEDIA
 

@@ -100,6 +100,7 @@ class _Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: list[BaseException] = []
         self._is_ending = False
+        self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         self._persister = await self._rig.open(
@@ -231,8 +232,10 @@ class _Run:
         self._start(self._persister.stop_auto_load() if is_on else self._persister.start_auto_load())
 
     async def _toggle_auto_save(self) -> None:
-        is_on = self._persister.is_auto_saving()
-        self._start(self._persister.stop_auto_save() if is_on else self._persister.start_auto_save())
+        if not self._persister.is_auto_saving():
+            self._start(self._persister.start_auto_save())
+        else:
+            self._stopping = self._start(self._persister.stop_auto_save())
 
     async def _turn(self, times: int) -> None:
         for _ in range(times * self._rig.turns_a_statement):
@@ -321,7 +324,8 @@ class _Run:
         self._time += 1
         self._is_ending = True
         self._neighbour.unlock()
-        was_saving = self._persister.is_auto_saving()
+        is_stopping = self._stopping is not None and not self._stopping.done()
+        was_saving = self._persister.is_auto_saving() and not is_stopping
         try:
             await self._rig.close()
         except Exception as error:

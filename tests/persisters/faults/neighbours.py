@@ -7,6 +7,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -33,7 +34,13 @@ Clocks: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 """By row and cell, the causal length and the version of the cell."""
 
 _T = TypeVar("_T")
-_REFUSALS = (apsw.BusyError, apsw.SQLError, DatabaseBusyError)
+
+
+class _RefusedError(Exception):
+    """What was asked for cannot be done."""
+
+
+_REFUSALS = (apsw.BusyError, apsw.SQLError, DatabaseBusyError, _RefusedError)
 
 
 class Merge(NamedTuple):
@@ -72,7 +79,7 @@ class Neighbour(ABC):
 
     @abstractmethod
     def drop_cell(self, row_id: str, cell_id: str) -> bool:
-        """Delete a cell."""
+        """Delete a cell, unless it is the last one of a row that there cannot be without."""
 
     @abstractmethod
     def drop_row(self, row_id: str) -> bool:
@@ -277,7 +284,7 @@ class CrSqliteNeighbour(_WithExtension, _TabularNeighbour):
         except _REFUSALS:
             return None
         changes = _all_changes(self.peer, self._peer_catalog, own_id)
-        if not {change.cid for change in changes} <= {ROW, *(name for (name,) in known)}:
+        if not known or not {change.cid for change in changes} <= {ROW, *(name for (name,) in known)}:
             return None
         cells = [
             (_row_id(change), change.cid, _from_sql(change.val)) for change in changes if change.cid != ROW
@@ -386,7 +393,7 @@ class JsonFileNeighbour(Neighbour):
                 new = self.folder / "new text"
                 new.write_text(_edited(text, edit))
                 new.replace(self.file)
-        except TimeoutError:
+        except (TimeoutError, _RefusedError):
             return False
         return True
 
@@ -432,9 +439,9 @@ def _write_in(tables: Any, row_id: str, cell_id: str, value: Any) -> None:
 
 def _drop_cell_in(tables: Any, row_id: str, cell_id: str) -> None:
     row = tables.get("todo", {}).get(row_id, {})
+    if row.keys() <= {cell_id}:
+        raise _RefusedError
     row.pop(cell_id, None)
-    if not row:
-        _drop_row_in(tables, row_id)
 
 
 def _drop_row_in(tables: Any, row_id: str) -> None:
@@ -458,7 +465,7 @@ def _site_id(connection: apsw.Connection) -> bytes:
 
 
 def _all_changes(connection: apsw.Connection, catalog: Catalog, exclude: bytes | None) -> list[Change]:
-    with transaction(connection, immediate=False):
+    with nullcontext() if connection.in_transaction else transaction(connection, immediate=False):
         return read_page(connection, catalog, 0, exclude=exclude, max_changes=100_000).changes
 
 
