@@ -12,9 +12,11 @@ from replicell.sync.errors import ProtocolError
 from replicell.sync.jobs import Batch
 from replicell.sync.messages import Ack, Changes, Encoding, Heartbeat, Resend, encode
 
-__all__ = ["Inbound"]
+__all__ = ["BATCH_OVERHEAD", "Inbound"]
 
 _MAX_VERSION: Final = 2**53 - 1
+BATCH_OVERHEAD: Final = 2048
+"""About how many bytes of memory even the smallest batch takes."""
 _GROUP: Final = 5000
 """How many changes of several batches are applied in one transaction, so that other writers need not wait
 long."""
@@ -32,6 +34,7 @@ class Inbound:
         encoding: How frames are encoded.
         apply: Asked to apply batches; answers with `applied` when that is committed.
         transaction_bytes: The biggest batch, in bytes of its frames, that is held back until it is complete.
+        turn_size: About how many changes may be applied in one transaction.
         confirms_later: Whether what is applied is not acknowledged before `confirm` is called.
     """
 
@@ -43,12 +46,14 @@ class Inbound:
         apply: Callable[[list[Batch]], None],
         transaction_bytes: int,
         confirms_later: bool = False,
+        turn_size: Callable[[], int] = lambda: _GROUP,
     ) -> None:
         self._emit = emit
         self._encoding: Encoding = encoding
         self._apply = apply
         self._transaction_bytes = transaction_bytes
         self._confirms_later = confirms_later
+        self._turn_size = turn_size
         self.confirmed = 0
         self.cursor = 0
         self.expected = 0
@@ -61,8 +66,9 @@ class Inbound:
         self._bytes = 0
         self._asked_for: int | None = None
         self.backlog = 0
-        """Bytes of the batches that wait to be applied or are just being applied, so that the connection is
-        not read too far ahead. One that has not come whole does not count: it waits for being read."""
+        """About the memory of the batches that wait to be applied or are just being applied, so that the
+        connection is not read too far ahead. One that has not come whole does not count: it waits for being
+        read."""
         self._applying_backlog = 0
 
     @property
@@ -157,7 +163,7 @@ class Inbound:
         elif self._bytes <= self._transaction_bytes:
             return
         self._queue.append(Batch(changes.epoch, changes.until, changes.last, self._rows, self._bytes))
-        self.backlog += self._bytes
+        self.backlog += self._bytes + BATCH_OVERHEAD
         self._drop_parts()
         self._pump()
 
@@ -165,11 +171,12 @@ class Inbound:
         if self._applying or self._held or not self._queue:
             return
         count = changes = 0
-        while count < len(self._queue) and (count == 0 or changes + len(self._queue[count].rows) <= _GROUP):
+        most = self._turn_size()
+        while count < len(self._queue) and (count == 0 or changes + len(self._queue[count].rows) <= most):
             changes += len(self._queue[count].rows)
             count += 1
         self._applying, self._queue = self._queue[:count], self._queue[count:]
-        self._applying_backlog = sum(batch.size for batch in self._applying)
+        self._applying_backlog = sum(batch.size + BATCH_OVERHEAD for batch in self._applying)
         self._apply(self._applying)
 
     def _acknowledge_again(self, until: int) -> None:

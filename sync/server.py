@@ -45,6 +45,7 @@ from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
 from replicell.sync.rooms import RoomHost
 from replicell.sync.serving import ServedConnection
+from replicell.sync.turns import Turns
 from replicell.sync.wire import short_reason
 
 __all__ = ["SyncServer"]
@@ -54,6 +55,7 @@ _log = logging.getLogger("replicell.sync.server")
 _TICK_SECONDS: Final = 1.0
 _HEALTH_PATH: Final = "/healthz"
 _RETRY_AFTER_SECONDS: Final = 5
+_READ_BYTES: Final = 16 * 1024
 _STATUSES: Final[dict[Verdict, HTTPStatus]] = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
@@ -139,6 +141,7 @@ class SyncServer:
         self._validate = validate
         self._addresses = ClientAddresses(trusted_proxies, proxy_header)
         self._attendance = Attendance(self._limits, time.monotonic)
+        self._turns = Turns(time.monotonic)
         self._clock = clock
         self._origins = None if "*" in allowed else [None, *map(Origin, allowed)]
         self._ssl = ssl
@@ -323,6 +326,7 @@ class SyncServer:
                     validate=self._validate,
                     limits=self._limits,
                     bucket=bucket,
+                    turn=self._turns.enter(),
                     wall_clock=self._clock,
                 )
                 self._served.add(served)
@@ -363,6 +367,7 @@ class SyncServer:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             self._attendance.tick()
+            self._turns.tick()
             for served in list(self._served):
                 served.tick(loop.time())
 
@@ -381,6 +386,9 @@ class _Connection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.seat.arrive()
+        # What is read at once is also parsed at once, while the other connections wait.
+        if hasattr(self.transport, "max_size"):
+            self.transport.max_size = _READ_BYTES
         if self.attendance.overcrowded:
             self.transport.abort()
 

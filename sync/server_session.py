@@ -56,6 +56,7 @@ __all__ = ["Access", "ServerSession"]
 _Result = TypeVar("_Result")
 
 _ROWS_A_PROBLEM: Final = 100
+_TURN_SIZE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class ServerSession(Session):
         access: What it may do there.
         validates: Whether its changes are judged by their content (`Validate`) before they are applied.
         expires_in: Seconds until it must have shown a new token, None for never.
+        turn_size: About how many of its changes may be applied in one transaction.
     """
 
     log: ClassVar[logging.Logger] = logging.getLogger("replicell.sync.server")
@@ -101,6 +103,7 @@ class ServerSession(Session):
         access: Access,
         validates: bool = False,
         expires_in: float | None = None,
+        turn_size: Callable[[], int] = lambda: _TURN_SIZE,
     ) -> None:
         super().__init__(
             emit=emit,
@@ -113,6 +116,7 @@ class ServerSession(Session):
         self._access = access
         self._validates = validates
         self._expires_in = expires_in
+        self._turn_size = turn_size
         self._lease = _Lease()
         self._greeting: Greeting | None = None
         self._unconfirmed = False
@@ -254,6 +258,7 @@ class ServerSession(Session):
             encoding=self._encoding,
             apply=self._apply,
             transaction_bytes=self._options.transaction_bytes,
+            turn_size=self._turn_size,
             confirms_later=self._room.replicator is not None,
         )
         self._inbound.begin(ready.since, 0 if self._unconfirmed else None)

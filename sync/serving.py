@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
+import apsw
 from websockets.asyncio.server import ServerConnection
 
 from replicell.sync.access.gate import Gate
@@ -19,6 +22,7 @@ from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.rooms import OpenRoom
 from replicell.sync.server_session import Access, ServerSession
+from replicell.sync.turns import Turn
 from replicell.sync.wire import Wire
 
 __all__ = ["ServedConnection"]
@@ -41,6 +45,7 @@ class ServedConnection:
         validate: Judges changes by their content; None takes all.
         limits: What it may have.
         bucket: How much it may do; None for anything.
+        turn: Its part of the time in which changes are applied.
         wall_clock: The time in seconds since 1970.
     """
 
@@ -55,6 +60,7 @@ class ServedConnection:
         validate: ValidateHook | None,
         limits: Limits,
         bucket: TokenBucket | None,
+        turn: Turn,
         wall_clock: Callable[[], float],
     ) -> None:
         self._opened = opened
@@ -64,6 +70,7 @@ class ServedConnection:
         self._validate = validate
         self._limits = limits
         self._bucket = bucket
+        self._turn = turn
         self._wall_clock = wall_clock
         self._wire = Wire(websocket, opened.db, opened)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,6 +81,7 @@ class ServedConnection:
             access=Access(write=identity.right(request.room) == "write"),
             validates=validate is not None,
             expires_in=self._expires_in,
+            turn_size=turn.size,
         )
 
     async def run(self, first: bytes | str | None) -> None:
@@ -117,10 +125,33 @@ class ServedConnection:
                     self._start(self._renew(token))
             case Validate():
                 self._start(self._judge(action))
-            case Job() if action.changes and self._bucket is not None:
-                self._start(self._emit_later(action, self._bucket.take(action.changes)))
+            case Job() if action.changes:
+                self._take_turn(action)
             case _:
                 self._wire.emit(action)
+
+    def _take_turn(self, job: Job[Any]) -> None:
+        """Have changes applied when the limits and the others allow it."""
+        seconds = self._turn.delay()
+        if self._bucket is not None:
+            seconds = max(seconds, self._bucket.take(job.changes))
+        timed = replace(job, function=partial(self._timed, asyncio.get_running_loop(), job.function))
+        if seconds > 0:
+            self._start(self._emit_later(timed, seconds))
+        else:
+            self._wire.emit(timed)
+
+    def _timed(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: Callable[[apsw.Connection], Any],
+        conn: apsw.Connection,
+    ) -> Any:
+        began = time.perf_counter()
+        try:
+            return function(conn)
+        finally:
+            loop.call_soon_threadsafe(self._turn.used, time.perf_counter() - began)
 
     async def _emit_later(self, action: Action, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -39,6 +39,8 @@ __all__ = ["Session"]
 
 _Result = TypeVar("_Result")
 
+_MAX_JOBS = 8
+
 
 class Session:
     """One connection's side of the protocol, without I/O: messages and job results go in, actions come out.
@@ -72,6 +74,7 @@ class Session:
         self._opened_at = 0.0
         self._now = 0.0
         self._adopting = 0
+        self._jobs = 0
         self._schema_wanted = False
         self._schema_asked_at = float("-inf")
         self.state: Literal["handshake", "live", "closed"] = "handshake"
@@ -82,6 +85,11 @@ class Session:
     def backlog(self) -> int:
         """Bytes that have come and are not applied; the owner stops reading when there are too many."""
         return self._inbound.backlog if self._inbound is not None else 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much runs in the database for it that the owner should not read on."""
+        return self._jobs >= _MAX_JOBS
 
     def start(self, now: float) -> None:
         """The connection is open.
@@ -152,9 +160,11 @@ class Session:
         function: Callable[[apsw.Connection], _Result],
         done: Callable[[_Result], None],
     ) -> None:
+        self._jobs += 1
         self._emit(Job(mode, function, partial(self._job_done, done), self._job_failed))
 
     def _job_done(self, done: Callable[[Any], None], result: object) -> None:
+        self._jobs -= 1
         if self.state != "closed":
             done(result)
 

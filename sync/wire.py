@@ -19,8 +19,11 @@ __all__ = ["Wire", "run_job", "short_reason"]
 
 _HOLD_BYTES: Final = 1024 * 1024
 _RESUME_BYTES: Final = 256 * 1024
-_BACKLOG_BYTES: Final = 8 * 1024 * 1024
+_BACKLOG_BYTES: Final = 2 * 1024 * 1024
+"""More than the window that a well-behaved sender keeps to."""
 _REASON_BYTES: Final = 120
+_LONGEST_TURN: Final = 0.002
+"""Seconds for which one connection may keep the event loop from the others."""
 
 _log = logging.getLogger("replicell.sync")
 
@@ -118,11 +121,17 @@ class Wire:
         try:
             if first is not None:
                 session.receive(first, now())
+            rested_at = now()
             async for frame in self._websocket:
                 session.receive(frame, now())
-                while session.backlog > _BACKLOG_BYTES and session.state != "closed":
+                while (session.backlog > _BACKLOG_BYTES or session.busy) and session.state != "closed":
                     self._less_backlog.clear()
                     await self._less_backlog.wait()
+                    rested_at = now()
+                # Frames that are here already are given out without a turn of the loop.
+                if now() > rested_at + _LONGEST_TURN:
+                    await asyncio.sleep(0)
+                    rested_at = now()
         except ConnectionClosed:
             _log.debug("the connection ended without a closing handshake")
         finally:

@@ -19,6 +19,7 @@ from replicell.sync.client import SyncClient
 from replicell.sync.messages import (
     PROTOCOL,
     Ack,
+    AskRow,
     Changes,
     Heartbeat,
     Hello,
@@ -26,6 +27,7 @@ from replicell.sync.messages import (
     Problem,
     Ready,
     Resend,
+    Row,
     Schema,
     TableAnnouncement,
     Welcome,
@@ -38,6 +40,8 @@ from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 from tests.sync.test_server import EPOCH, SITE, TODO, close_code, hear, tell
 
 KEY = pack_key(["a"])
+FLOOD = 5000
+QUESTIONS = 1000
 GOOD = Change("todo", KEY, "text", "good", 1, 1, 0, 1)
 
 
@@ -304,6 +308,67 @@ async def test_a_client_that_never_reads_costs_bounded_memory_and_delays_nobody(
         deaf.transport.abort()
         with suppress(ConnectionClosed):
             await deaf.wait_closed()
+
+
+async def test_a_flood_of_changes_lets_the_others_in_between(open_server: OpenServer) -> None:
+    server = await open_server()
+    async with await joined(server) as flooder, await joined(server, b"v" * 16) as other:
+        applied, begun = 0, asyncio.Event()
+
+        async def count() -> None:
+            nonlocal applied
+            while True:
+                applied = (await hear(flooder, Ack)).version
+
+        async def flood() -> None:
+            for version in range(1, FLOOD + 1):
+                change = bad(pk=pack_key([f"f{version}"]), val=version, db_version=version)
+                await tell(flooder, Changes(EPOCH, version - 1, version, version, 0, True, [change]))
+                if version == 300:
+                    begun.set()
+
+        async def edit(number: int) -> int:
+            """Write as the other client; return how much of the flood was applied before that."""
+            before = applied
+            change = bad(pk=pack_key(["other"]), val=number, col_version=number, db_version=number)
+            await tell(other, Changes(EPOCH, number - 1, number, number, 0, True, [change]))
+            while (await hear(other, Ack)).version < number:
+                continue
+            return applied - before
+
+        await edit(1)
+        flooding = [asyncio.ensure_future(work()) for work in (count, flood)]
+        await begun.wait()
+        waited_for = [await edit(number) for number in range(2, 6)]
+        # A turn that has begun is ended, and a further one may have been taken meanwhile.
+        assert max(waited_for) <= 300
+        assert applied < FLOOD
+        # It is not read any further, so it could not say goodbye either.
+        flooder.transport.abort()
+        await asyncio.wait(flooding)
+        assert all(isinstance(task.exception(), ConnectionClosed) for task in flooding)
+
+
+async def test_a_flood_of_questions_waits_for_its_answers(open_server: OpenServer) -> None:
+    server = await open_server()
+    async with await joined(server) as flooder, await joined(server, b"v" * 16) as other:
+        answered = 0
+
+        async def count() -> None:
+            nonlocal answered
+            while answered < QUESTIONS:
+                await hear(flooder, Row)
+                answered += 1
+
+        counting = asyncio.ensure_future(count())
+        for number in range(QUESTIONS):
+            await tell(flooder, AskRow(number, "todo", KEY))
+        before = answered
+        await tell(other, Changes(EPOCH, 0, 1, 1, 0, True, [GOOD]))
+        await hear(other, Ack)
+        assert answered - before < QUESTIONS / 4
+        async with asyncio.timeout(PATIENCE):
+            await counting
 
 
 async def test_random_bytes_from_many_connections_do_not_stop_the_server(

@@ -7,7 +7,7 @@ import pytest
 from replicell.persisters.crsqlite.changes import Change
 from replicell.sync.actions import Action, Send
 from replicell.sync.errors import ProtocolError
-from replicell.sync.inbound import Inbound
+from replicell.sync.inbound import BATCH_OVERHEAD, Inbound
 from replicell.sync.jobs import Batch
 from replicell.sync.messages import Ack, Changes, Heartbeat, Message, Resend, decode
 
@@ -171,7 +171,7 @@ def test_the_backlog_is_what_could_be_applied_and_is_not_yet() -> None:
     receiver.get(0, 1)
     receiver.get(1, 2)
     receiver.get(2, 9, batch=7, part=0, last=False)
-    assert receiver.half.backlog == 2 * SIZE
+    assert receiver.half.backlog == 2 * (SIZE + BATCH_OVERHEAD)
 
     receiver.applied()
     receiver.applied()
