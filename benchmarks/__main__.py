@@ -24,7 +24,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync")
+SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync", "cluster")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -57,6 +57,10 @@ def figures_of(section: str) -> Iterator[Figure]:
             yield line.measure()
         with node("persister.mjs") as original:
             yield from database_figures(original)
+    elif section == "cluster":
+        from benchmarks.lines.cluster import cluster_figures
+
+        yield from cluster_figures()
     else:
         from benchmarks.lines.sync import sync_figures
 

@@ -118,6 +118,7 @@ class JetStreamBackplane:
         self._identity = ""
         self._logs: set[JetStreamLog] = set()
         self._look_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
         self._reported = ""
 
     @property
@@ -147,10 +148,12 @@ class JetStreamBackplane:
 
     async def close(self) -> None:
         """Disconnect."""
-        connecting, self._connecting = self._connecting, None
-        if connecting is not None:
-            connecting.cancel()
-            await asyncio.wait([connecting])
+        tasks = [task for task in (self._connecting, self._looking) if task is not None]
+        self._connecting = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         client, self._client = self._client, None
         self._ready.clear()
         if client is not None:
@@ -246,17 +249,16 @@ class JetStreamBackplane:
 
         return stop
 
-    async def check_identity(self, identity: str) -> None:
-        """Find out whether the stream still is the one that it was; it is asked for now and then only.
+    def check_identity(self, identity: str) -> None:
+        """Find out whether the stream still is the one that it was; nobody is held up by that.
 
         Raises:
-            StreamReplacedError: It is another one, or was just made anew.
-            UnreachableError: That cannot be found out now.
+            StreamReplacedError: It is known to be another one, or was just made anew.
         """
-        now = asyncio.get_running_loop().time()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_SECONDS
-            await self._find_streams()
+        loop = asyncio.get_running_loop()
+        if self._looking is None and loop.time() >= self._look_at:
+            self._look_at = loop.time() + _LOOK_SECONDS
+            self._looking = loop.create_task(self._look())
         if identity != self._identity:
             raise StreamReplacedError(f"the stream {self.stream!r} was deleted and made anew")
 
@@ -285,6 +287,14 @@ class JetStreamBackplane:
             else:
                 self._ready.set()
                 _log.info("rooms are shared through the stream %r", self.stream)
+
+    async def _look(self) -> None:
+        try:
+            await self._find_streams()
+        except UnreachableError as error:
+            _log.debug("JetStream has no leader, or is out of reach: %s", error)
+        finally:
+            self._looking = None
 
     async def _find_streams(self) -> None:
         """Create the streams where they are missing; what is there already stays as it is."""

@@ -38,7 +38,7 @@ _log = logging.getLogger("replicell.sync.backplane")
 _T = TypeVar("_T")
 
 _FIRST_DELAY: Final = 0.05
-_LONGEST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 0.5
 _CHECK_SECONDS: Final = 10.0
 _BATCH: Final = 256
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -189,16 +189,14 @@ class JetStreamLog:
                     _log.error("the stream %r is full: nothing is acknowledged until it has room", stream)
                 elif error.get("err_code") != _IN_PROCESS and error.get("code") != 503:
                     raise BackplaneError(f"the stream {stream!r} refuses an entry: {error}")
-            except UnreachableError:
-                await self._check_identity()
+            except UnreachableError as error:
+                _log.debug("waiting for JetStream: %s", error)
+                self._check_identity()
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    async def _check_identity(self) -> None:
-        try:
-            await self._backplane.check_identity(self._identity)
-        except UnreachableError:
-            _log.debug("JetStream has no leader, or is out of reach")
+    def _check_identity(self) -> None:
+        self._backplane.check_identity(self._identity)
 
     # -- following --
 
@@ -234,7 +232,7 @@ class JetStreamLog:
         except TimeoutError:
             # What was republished last may have got lost, and nothing came after it to tell.
             self._behind = True
-            await self._check_identity()
+            self._check_identity()
         self._awake.clear()
 
     async def _backlog(self, after: int) -> AsyncGenerator[list[Entry], None]:
@@ -331,7 +329,7 @@ class JetStreamLog:
                 return await work()
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
-                await self._check_identity()
+                self._check_identity()
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
