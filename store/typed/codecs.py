@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from replicell.store.cells import Cell, decode_cell, encode_cell
+from replicell.store.cells import Cell, decode_cell, encode_cell, json_text
 from replicell.store.changes import EncodedRow
 from replicell.store.errors import ModelError
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING
 from replicell.store.models import fields_of, is_absence, name_of, schema_from, unwrapped
-from replicell.store.schemas import compile_values_schema
 from replicell.store.typed.libraries import (
     LibraryShape,
     first_message,
@@ -130,35 +130,36 @@ class RecordCodec(RowCodec[T]):
 
 
 class PydanticCodec(RowCodec[T]):
-    """For pydantic models: they validate themselves, after each cell was seen to have the right type of JSON.
+    """For pydantic models, which validate themselves, as a whole.
 
-    That comes first because pydantic takes True for 1 and text for numbers unless told otherwise.
+    Cells are handed over as JSON, in which pydantic's strict mode tells True from 1 and 1 from "1" and still
+    makes dates and the like of text.
     """
 
     def __init__(self, model: type[T]) -> None:
         fields: Mapping[str, Any] = model.model_fields  # type: ignore[attr-defined]  # it is a pydantic model
         super().__init__(model, frozenset(fields))
-        self._rules = compile_values_schema(schema_from(model))[0].cells
         self._input_names = {name: _input_name(model, name, field) for name, field in fields.items()}
         self._field_names = {given: name for name, given in self._input_names.items()}
+        self._may_be_none = [
+            name
+            for name, rule in schema_from(model).items()
+            if rule.get("required") and rule.get("allowNull")
+        ]
 
     def make(self, cells: Mapping[Id, Cell]) -> T:
         """Make an instance of decoded cells."""
-        for name, cell in cells.items():
-            rule = self._rules[name]
-            if rule.accept(cell) is MISSING:
-                raise MismatchError(cell, rule.describe(), (name,))
-        given: dict[str, Any] = dict(cells)
-        for name in self.cell_ids - given.keys():
-            if self._rules[name].required and self._rules[name].allow_null:
-                given[name] = None
-        return self._validated(given)
+        given: dict[str, Any] = {self._input_names[name]: cell for name, cell in cells.items()}
+        for name in self._may_be_none:
+            given.setdefault(self._input_names[name], None)
+        validate = self.model.model_validate_json  # type: ignore[attr-defined]  # it is a pydantic model
+        return self._validated(lambda: validate(json_text(given), strict=True), cells)
 
     def write(self, given: Any) -> dict[Id, Any]:
         """Return the cells of an instance."""
         if not isinstance(given, self.model):
             raise MismatchError(given, f"it must be a {name_of(self.model)}")
-        cells = _checked(self._dumped(given, set(self.cell_ids)))
+        cells = _checked(self._dumped(given, self.cell_ids))
         self.make(cells)
         return cells
 
@@ -168,35 +169,38 @@ class PydanticCodec(RowCodec[T]):
         deleted = {name: MISSING for name, value in given.items() if value is MISSING}
         kept = {name: value for name, value in given.items() if value is not MISSING}
         cells = _merged(row, deleted, self.cell_ids)
-        changed = self._dumped(self._validated({**cells, **kept}), set(kept))
-        _checked(changed)
-        self.make({**cells, **changed})
+        offered = {self._input_names[name]: value for name, value in {**cells, **kept}.items()}
+        validate = self.model.model_validate  # type: ignore[attr-defined]  # it is a pydantic model
+        changed = self._dumped(self._validated(lambda: validate(offered), {**cells, **kept}), kept.keys())
+        self.make({**cells, **_checked(changed)})
         return {**changed, **deleted}
 
-    def _validated(self, given: Mapping[str, Any]) -> T:
-        validate = self.model.model_validate  # type: ignore[attr-defined]  # it is a pydantic model
+    def _validated(self, validate: Callable[[], T], given: Mapping[Id, Any]) -> T:
         try:
-            made: T = validate({self._input_names[name]: value for name, value in given.items()})
+            return validate()
         except sys.modules["pydantic"].ValidationError as error:
-            path = error.errors()[0]["loc"]
-            name = self._field_names.get(path[0], str(path[0])) if path else None
-            value = given if name is None else given.get(name, MISSING)
-            raise MismatchError(
-                value, f"pydantic says: {first_message(error)}", () if name is None else (name,)
-            ) from error
-        return made
+            place = error.errors()[0]["loc"]
+            name = self._field_names.get(place[0], str(place[0])) if place else None
+            path, value = ((), given) if name is None else ((name,), given.get(name, MISSING))
+            raise MismatchError(value, f"pydantic says: {first_message(error)}", path) from error
 
-    def _dumped(self, instance: Any, names: set[str]) -> dict[Id, Any]:
+    def _dumped(self, instance: Any, names: AbstractSet[str]) -> dict[Id, Any]:
+        def dumped(wanted: AbstractSet[str]) -> dict[Id, Any]:
+            cells = instance.model_dump(mode="json", include=set(wanted), by_alias=False, warnings=False)
+            return cast("dict[Id, Any]", cells)
+
         try:
-            dumped: dict[Id, Any] = instance.model_dump(
-                mode="json", include=names, by_alias=False, warnings=False
-            )
-        except (ValueError, TypeError) as error:
-            raise MismatchError(instance, f"pydantic cannot make JSON of it: {error}") from error
-        return dumped
+            return dumped(names)
+        except (ValueError, TypeError):
+            for name in names:
+                try:
+                    dumped({name})
+                except (ValueError, TypeError) as error:
+                    rule = f"pydantic cannot make JSON of it ({error})"
+                    raise MismatchError(getattr(instance, name), rule, (name,)) from error
+            raise
 
 
-@lru_cache(maxsize=256)
 def codec_of(model: Any) -> RowCodec[Any]:
     """Return the codec of a model.
 
@@ -205,6 +209,11 @@ def codec_of(model: Any) -> RowCodec[Any]:
     """
     if not isinstance(model, type):
         raise ModelError(f"{model!r} is no class: give the model itself, as in store.table(Todo)")
+    return _codec_of(model)
+
+
+@lru_cache(maxsize=256)
+def _codec_of(model: type) -> RowCodec[Any]:
     if not list(fields_of(model)):
         raise ModelError(f"{name_of(model)} has no fields, and a row needs at least one cell")
     if is_pydantic_model(model):

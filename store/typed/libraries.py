@@ -48,6 +48,8 @@ class LibraryShape(Shape):
             try:
                 return msgspec.convert(held, self._annotation, str_keys=True)
             except msgspec.ValidationError as error:
+                if isinstance(held, float) and held.is_integer():
+                    return self.read(int(held))
                 raise MismatchError(held, f"msgspec says: {error}") from error
         pydantic = sys.modules["pydantic"]
         try:
