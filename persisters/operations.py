@@ -6,7 +6,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -31,6 +31,7 @@ ErrorListener: TypeAlias = Callable[[Exception], object]
 _Settle: TypeAlias = Callable[[], object]
 
 _ROWS_A_SLICE = 500
+_ROWS_FREED_AT_ONCE = 20_000
 
 
 class Operations(ABC):
@@ -291,6 +292,7 @@ class Operations(ABC):
             self._report(problem, "not saved")
         self._apply_beside_save(result, (unsaved,))
         self._let_go(result.left_rows)
+        self._free(unsaved.forget(_ROWS_FREED_AT_ONCE))
         return partial(self._save_waiters.take(until).succeed, None)
 
     def _apply_beside_save(self, result: SaveResult, just_saved: tuple[UnsavedChanges, ...]) -> None:
@@ -317,6 +319,11 @@ class Operations(ABC):
             self._report(error, "rows that are no longer chosen stay in the store")
 
     # ------------------------------------------------------------------ helpers
+
+    def _free(self, steps: Iterator[None]) -> None:
+        for _ in steps:
+            self._running_loop().call_soon(self._free, steps)
+            return
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

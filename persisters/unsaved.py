@@ -159,6 +159,18 @@ class UnsavedChanges:
         self.values.update(later.values)
         return self
 
+    def forget(self, rows_at_once: int) -> Iterator[None]:
+        """Let go of very many rows some at a time, because freeing all of them at once takes long.
+
+        Args:
+            rows_at_once: How many rows are freed in one step; so many may stay.
+        """
+        for table in self.tables.values():
+            while len(table.packed) > rows_at_once:
+                for _ in range(rows_at_once):
+                    table.packed.popitem()
+                yield
+
     def _table(self, table_id: Id) -> UnsavedTable:
         table = self.tables.get(table_id)
         if table is None:

@@ -55,6 +55,9 @@ class TableImage:
         places = {column: place for place, column in enumerate(self.columns)}
         nothing = (None,) * len(self.columns)
         for columns, rows in plan.batches():
+            if columns == self.columns:
+                self.rows.update((bindings[0], bindings[1:]) for bindings in rows)
+                continue
             targets = [(places[name], at) for at, name in enumerate(columns, 1) if name in places]
             for bindings in rows:
                 row = list(self.rows.get(bindings[0], nothing))

@@ -45,3 +45,44 @@ def test_only_something_unsaved_is_true() -> None:
     assert changes.row("t", "r") is None
     changes.add_values({"v": None})
     assert changes
+
+
+def test_whole_rows_are_noted_together_and_read_one_by_one() -> None:
+    changes = UnsavedChanges()
+    changes.add_whole_rows("t", {})
+    assert not changes
+    changes.add_whole_rows("t", {"r": {"a": 1, "b": 2}, "s": {"a": 3, "b": 4}})
+    changes.add_row("t", "u", UnsavedRow({"a": MISSING}, RowState.GONE))
+    table = changes.tables["t"]
+    assert ({row_id: row.cells for row_id, row in table.items()}, len(table)) == (
+        {"r": {"a": 1, "b": 2}, "s": {"a": 3, "b": 4}, "u": {"a": MISSING}},
+        3,
+    )
+    assert [row.state for row in table.values()] == [RowState.WHOLE, RowState.WHOLE, RowState.GONE]
+    assert ("s" in table, "x" in table, changes.row("t", "x")) == (True, False, None)
+
+
+def test_whole_rows_follow_what_was_noted_before() -> None:
+    changes = UnsavedChanges()
+    changes.add_row("t", "r", UnsavedRow({"old": MISSING}, RowState.GONE))
+    changes.add_whole_rows("t", {"r": {"a": 1}, "s": {"a": 2}})
+    changes.add_whole_rows("t", {"s": {"b": 3}})
+    changes.add_row("t", "r", UnsavedRow({"a": MISSING}, RowState.GONE))
+    assert {row_id: (row.cells, row.state) for row_id, row in changes.tables["t"].items()} == {
+        "s": ({"a": 2, "b": 3}, RowState.WHOLE),
+        "r": ({"old": MISSING, "a": MISSING}, RowState.GONE),
+    }
+
+
+def test_rows_are_touched_if_anything_of_them_is_unsaved() -> None:
+    changes = UnsavedChanges()
+    changes.add_whole_rows("t", {"r": {"a": 1}})
+    changes.add_row("t", "s", UnsavedRow({"a": 1}, RowState.PARTIAL))
+    assert [changes.touches("t", {row_id: None}) for row_id in "rsx"] == [True, True, False]
+    assert not changes.touches("u", {"r": None})
+
+
+def test_very_many_rows_are_let_go_of_some_at_a_time() -> None:
+    changes = UnsavedChanges()
+    changes.add_whole_rows("t", {str(number): {"a": number} for number in range(10)})
+    assert [len(changes.tables["t"]) for _ in changes.forget(4)] == [6, 2]
