@@ -1,6 +1,6 @@
 # Each target does its own set-up; the second time that takes well under a second.
 .DEFAULT_GOAL := help
-.PHONY: help demo movies test check bench conformance simulate fuzz clean
+.PHONY: help demo cluster movies test check bench conformance simulate fuzz clean
 
 BIN := .venv/bin
 export PYTHON
@@ -11,6 +11,10 @@ help:  ## list the targets
 demo:  ## two replicas and a server tell their story in the terminal; INPUT=file.csv takes your own data
 	@tools/prepare
 	@$(BIN)/python -m examples.demo $(if $(INPUT),--input "$(INPUT)")
+
+cluster:  ## three server nodes on three NATS servers lose machines, and nothing else
+	@tools/prepare --dev
+	@$(BIN)/python -m examples.cluster
 
 movies:  ## 3,201 films and all that is derived from them, live
 	@tools/prepare
