@@ -17,7 +17,7 @@ from replicell.store.changes import EncodedRow, EncodedTable, TransactionRecord
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING, MissingType
 
-__all__ = ["NOTHING", "Observation", "ObservedPart", "Observers", "same_content"]
+__all__ = ["NOTHING", "Observation", "ObservedPart", "Observers", "Part", "same_content"]
 
 Part: TypeAlias = Literal["content", "ids"]
 """Whether what is in something is observed, or only the ids of what is directly below it."""

@@ -18,7 +18,7 @@ from replicell.store.content_types import Row, Table, Tables, Values
 from replicell.store.decorating import Decorating
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.listener_control import SortedRowIdsWatch
-from replicell.store.observers import NOTHING, Observation, Observers
+from replicell.store.observers import NOTHING, Observation, Observers, Part
 from replicell.store.row_order import RowOrder
 from replicell.store.sorted_rows import SortedRowsSpec, Sorter
 
@@ -370,7 +370,7 @@ class Observing(Decorating):
         self,
         half: Half,
         path: tuple[Id, ...],
-        part: Literal["content", "ids"],
+        part: Part,
         read: Callable[[], _T],
         *,
         compares: bool = False,
