@@ -44,6 +44,13 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def all_ended(threads: set[threading.Thread]) -> bool:
+    """Tell whether threads end, which those that have nothing more to do need a moment for."""
+    for thread in threads:
+        thread.join(PATIENCE)
+    return not any(thread.is_alive() for thread in threads)
+
+
 def run(program: str, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *options, "-c", program],
@@ -128,10 +135,20 @@ def test_tables_in_memory_only_are_warned_of(caplog: pytest.LogCaptureFixture) -
 
 def test_what_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
     (tmp_path / "no.db").write_text("This is no database, and long enough for SQLite to see that." * 20)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(DatabaseDamagedError):
         replicell.open_blocking(tmp_path / "no.db", tables=["todo"])
-    assert threading.active_count() == before
+    assert all_ended(set(threading.enumerate()) - before)
+
+
+def test_a_store_of_another_thread_is_refused(tmp_path: Path) -> None:
+    stores: list[Store] = []
+    in_thread(lambda: stores.append(Store())).join(PATIENCE)
+    before = set(threading.enumerate())
+    with pytest.raises(WrongThreadError):
+        replicell.open_blocking(tmp_path / "todo.db", tables=["todo"], store=stores[0])
+    assert all_ended(set(threading.enumerate()) - before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_options_are_checked_before_anything_is_opened(tmp_path: Path) -> None:
@@ -486,8 +503,7 @@ def test_an_app_that_is_dropped_saves_and_warns(tmp_path: Path) -> None:
     with pytest.warns(ResourceWarning, match="never closed"):
         del app
         gc.collect()
-    for thread in mine:
-        thread.join(PATIENCE)
+    assert all_ended(mine)
     assert rows_in(path) == [("1", "Milk")]
     store.set_row("todo", "2", {"text": "Bread"})  # It is the program's own again.
 
@@ -501,8 +517,8 @@ with replicell.open_blocking("a.db", tables=["todo"], server="ws://127.0.0.1:9/r
     app.store.set_row("todo", "1", {"text": "Milk"})
     main = threading.main_thread().ident
     for wait in (app.wait_until_synced, lambda: app.wait_for(lambda _: False)):
-        threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
         try:
+            threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
             wait()
         except KeyboardInterrupt:
             print("interrupted", app.is_open)

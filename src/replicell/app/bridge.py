@@ -164,7 +164,8 @@ class Arrivals:
 
     def tell_of_more(self) -> None:
         """Notify of what arrives from now on, although nothing was taken."""
-        self._is_told = False
+        with self._lock:
+            self._is_told = False
 
     def _read_values(self, twin: Store, values: tuple[Id, ...]) -> None:
         if values:

@@ -68,13 +68,12 @@ class Engine:
         self._arrivals = Arrivals(self._announce)
         self._closing: Future[None] | None = None
         self._is_closed = False
-        self._thread = LoopThread(f"replicell app {self._path}")
         scope = contents.scope()
         schemas = SchemaChange(store.get_tables_schema_json(), store.get_values_schema_json())
         tables = {table_id: store.get_encoded_table(table_id) for table_id in contents.config.tables.save}
-        opening = self._thread.begin(
-            self._open(options, contents, scope, schemas, tables, store.get_encoded_values())
-        )
+        values = store.get_encoded_values()
+        self._thread = LoopThread(f"replicell app {self._path}")
+        opening = self._thread.begin(self._open(options, contents, scope, schemas, tables, values))
         try:
             self.app, self._twin = settled(opening)
         except BaseException:
@@ -170,7 +169,10 @@ class Engine:
 
     async def _close(self) -> None:
         self._twin.take_in()
-        await self.app.close()
+        try:
+            await self.app.close()
+        finally:
+            self._twin.stop()
 
     def _on_closed(self, _: Future[None]) -> None:
         self._thread.stop()
