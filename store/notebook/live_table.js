@@ -3,6 +3,7 @@
 const ROW = 28;
 const AROUND = 12; // rows kept on each side of those in sight
 const TALLEST = 8_000_000; // pixels that a scrolled element may have in every browser
+const MOST_ROWS = 500; // as many as the kernel gives at once
 const NARROWEST = 56;
 const WIDEST = 320;
 const ID_COLUMN = 0;
@@ -101,6 +102,10 @@ class TablePage {
 
   // --- what is in sight -------------------------------------------------------------------------------
 
+  get activeElement() {
+    return this.box.getRootNode().activeElement;
+  }
+
   get visibleCount() {
     return Math.ceil(Math.max(this.grid.clientHeight - ROW, ROW) / ROW) + 1;
   }
@@ -123,22 +128,42 @@ class TablePage {
     this.body.style.height = `${Math.max(height, this.count ? 0 : ROW)}px`;
     const from = Math.max(0, first - AROUND);
     const to = Math.min(this.count, first + this.visibleCount + AROUND);
-    const kept = new Set();
+    const shown = [];
     for (let index = from; index < to; index++) {
       const id = this.order[index - this.offset];
-      if (id === undefined) continue;
-      kept.add(id);
-      this.drawRow(id, index, top + (index - first) * ROW);
+      if (id !== undefined) shown.push([id, index]);
     }
+    const kept = new Set(shown.map(([id]) => id));
     for (const [id, element] of this.elements) {
       if (kept.has(id)) continue;
-      if (element.row.contains(this.grid.getRootNode().activeElement)) this.grid.focus({ preventScroll: true });
+      if (element.row.contains(this.activeElement)) this.grid.focus({ preventScroll: true });
       element.row.remove();
       this.elements.delete(id);
+    }
+    let above = null;
+    for (const [id, index] of shown) {
+      const { row } = this.drawRow(id, index, top + (index - first) * ROW);
+      this.putBelow(above, row);
+      above = row;
     }
     this.drawEmptiness();
     this.request(first);
     this.moveFocus();
+  }
+
+  /** Puts a row below another, in the order of the table, for those who hear the page read. */
+  putBelow(above, row) {
+    const follower = above === null ? this.body.firstChild : above.nextSibling;
+    if (follower === row) return;
+    // What is moved loses the focus, and an editor that loses it is done.
+    const cell = row.contains(this.editing?.element) ? this.editing.element : undefined;
+    if (cell) cell.dataset.moving = "true";
+    else if (row.contains(this.activeElement)) this.wantsFocus = true;
+    this.body.insertBefore(row, follower);
+    if (cell) {
+      cell.querySelector(".rc-editor").focus({ preventScroll: true });
+      delete cell.dataset.moving;
+    }
   }
 
   drawEmptiness() {
@@ -156,7 +181,6 @@ class TablePage {
       row.setAttribute("role", "row");
       element = { row, shown: [], cells: this.makeCells(row, id) };
       this.elements.set(id, element);
-      this.body.append(row);
     }
     element.index = index;
     element.row.setAttribute("aria-rowindex", String(index + 2));
@@ -168,10 +192,12 @@ class TablePage {
       if (this.editing?.element === cell) return;
       if (element.shown[place] !== cells[column.id] || !(place in element.shown)) {
         element.shown[place] = cells[column.id];
+        if (cell.dataset.state === "wrong") delete cell.dataset.state;
         showCell(cell, cells[column.id]);
         if (news && column.id in news) this.flash(cell);
       }
     });
+    return element;
   }
 
   makeCells(row, id) {
@@ -196,32 +222,27 @@ class TablePage {
   }
 
   /** Asks for the rows in sight and around them, unless they are here; one question at a time. */
-  async request(first) {
-    const limit = this.visibleCount + 2 * AROUND;
+  request(first) {
+    const limit = Math.min(this.visibleCount + 2 * AROUND, MOST_ROWS);
     const offset = Math.max(0, Math.min(first - AROUND, this.count - limit));
     const has = offset >= this.offset && Math.min(offset + limit, this.count) <= this.offset + this.order.length;
     const needed = Math.min(first + this.visibleCount, this.count);
     const isNear = first >= this.offset && needed <= this.offset + this.order.length;
     if (has || (isNear && limit <= this.wanted.limit && Math.abs(offset - this.offset) < AROUND / 2)) return;
-    await this.look({ offset, limit });
+    this.look({ offset, limit });
   }
 
-  async look(changes) {
+  look(changes) {
     this.wanted = { ...this.wanted, ...changes };
-    if (this.isAsking) {
-      this.asksAgain = true;
-      return;
-    }
-    this.isAsking = true;
-    try {
-      do {
-        this.asksAgain = false;
-        const message = await this.channel.ask({ kind: "look", ...this.wanted });
-        this.isAsking = false;
-        this.take(message);
-      } while (this.asksAgain && !this.isAsking && (this.isAsking = true));
-    } finally {
-      this.isAsking = false;
+    this.asksAgain = true;
+    this.asking ??= this.askForWindows().finally(() => (this.asking = undefined));
+    return this.asking;
+  }
+
+  async askForWindows() {
+    while (this.asksAgain) {
+      this.asksAgain = false;
+      this.take(await this.channel.ask({ kind: "look", ...this.wanted }));
     }
   }
 
@@ -239,14 +260,27 @@ class TablePage {
       Math.min(fit(["id", ...sample.map(([id]) => id)]), 160),
       ...this.columns.map(({ id }) => fit([id, ...sample.map(([, cells]) => shownText(cells[id]))])),
     ];
+    const stretches = this.columns.map(({ id, types }) => this.isText(id, types));
+    if (!stretches.includes(true)) stretches[stretches.length - 1] = true;
     const template = this.widths.map((width, place) =>
-      place === this.widths.length - 1 ? `minmax(${width}px, 1fr)` : `${width}px`,
+      place > ID_COLUMN && stretches[place - 1] ? `minmax(${width}px, 1fr)` : `${width}px`,
     );
     this.box.style.setProperty("--rc-columns", template.join(" "));
     this.grid.setAttribute("aria-colcount", String(this.widths.length));
     this.drawHead();
     for (const { row } of this.elements.values()) row.remove();
     this.elements.clear();
+  }
+
+  /** Whether a column holds text or the like, so that it can do with more room. */
+  isText(id, types) {
+    if (types) return types.some((type) => !["number", "boolean"].includes(type));
+    const first = this.firstIn(id);
+    return !["number", "boolean", "absent"].includes(kindOf(first));
+  }
+
+  firstIn(id) {
+    return this.order.map((row) => this.rows.get(row)?.[id]).find((cell) => !isAbsent(cell));
   }
 
   drawHead() {
@@ -258,8 +292,7 @@ class TablePage {
       head.tabIndex = -1;
       head.textContent = column.id;
       head.title = place === ID_COLUMN ? "Show in the table's own order" : `Sort by ${column.id}`;
-      const first = this.order.map((id) => this.rows.get(id)?.[column.id]).find((cell) => !isAbsent(cell));
-      if (place !== ID_COLUMN && kindOf(first) === "number") head.dataset.align = "right";
+      if (place !== ID_COLUMN && kindOf(this.firstIn(column.id)) === "number") head.dataset.align = "right";
       if (place !== ID_COLUMN) {
         const direction = this.wanted.descending ? "descending" : "ascending";
         head.setAttribute("aria-sort", this.wanted.sort === column.id ? direction : "none");

@@ -1,5 +1,7 @@
 // What the pages of all live widgets share: the talk with the kernel, cells as text, editors, light and dark.
 
+const RERUN_AFTER = 150; // milliseconds in which changes are collected before cells are run again
+
 const uniqueId = () => Math.random().toString(36).slice(2, 10) + Date.now().toString(36);
 
 /** Opens a view of a widget: says what this page looks at, and takes in what is meant for it. */
@@ -42,6 +44,11 @@ class Channel {
   receive(message) {
     if (message === null || typeof message !== "object" || message.view !== this.view) return;
     if (message.ask) this.send({ kind: "here" });
+    if (message.kind === "opened") {
+      this.giveUpRequests();
+      this.reruns = message.reruns;
+    }
+    if (message.kind === "changed" && this.reruns) this.countRevision();
     if (message.kind === "reopen") {
       this.open();
     } else if (this.requests.has(message.request)) {
@@ -53,11 +60,29 @@ class Channel {
     }
   }
 
+  /** Has marimo run the cells again that refer to the widget: it does so when a page changes a trait. */
+  countRevision() {
+    this.counting ??= setTimeout(() => {
+      this.counting = undefined;
+      this.model.set("revision", this.model.get("revision") + 1);
+      this.model.save_changes();
+    }, RERUN_AFTER);
+  }
+
+  /** Answers what the kernel did not: it answers in order, so nothing asked before it opened a view is coming. */
+  giveUpRequests() {
+    const lost = { kind: "lost", text: "", error: "The kernel did not answer; look whether the edit is there." };
+    const requests = [...this.requests.values()];
+    this.requests.clear();
+    for (const resolve of requests) resolve(lost);
+  }
+
   close() {
     this.send({ kind: "close" });
   }
 
   end() {
+    clearTimeout(this.counting);
     this.model.off("msg:custom", this.hear);
     document.removeEventListener("visibilitychange", this.reopen);
     window.removeEventListener("pagehide", this.leave);
@@ -68,11 +93,14 @@ class Channel {
 
 /** Marks an element as light or dark, as the text around it is, and again whenever the page may have changed. */
 function followTheme(element) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const pixel = canvas.getContext("2d", { willReadFrequently: true });
   const look = () => {
-    const numbers = (getComputedStyle(element.parentElement ?? element).color.match(/[\d.]+/g) ?? []).map(Number);
-    const [red = 0, green = 0, blue = 0] = numbers;
-    const isLightText = red * 0.299 + green * 0.587 + blue * 0.114 > 140;
-    element.dataset.theme = isLightText ? "dark" : "light";
+    // Drawn, because a colour may be written in many ways.
+    pixel.fillStyle = getComputedStyle(element.parentElement ?? element).color;
+    pixel.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = pixel.getImageData(0, 0, 1, 1).data;
+    element.dataset.theme = red * 0.299 + green * 0.587 + blue * 0.114 > 140 ? "dark" : "light";
   };
   const observer = new MutationObserver(look);
   for (const watched of [document.documentElement, document.body]) {
@@ -169,7 +197,7 @@ function startEditor(element, description, text, label, done) {
       end(null, event.key);
     }
   });
-  editor.addEventListener("blur", () => end(editor.value, "blur"));
+  editor.addEventListener("blur", () => element.dataset.moving || end(editor.value, "blur"));
   element.replaceChildren(editor);
   editor.focus({ preventScroll: true });
   editor.select?.();

@@ -21,6 +21,7 @@ from replicell.store.store import Store
 
 try:
     import anywidget
+    import traitlets
 except ImportError as error:
     raise MissingPackageError("LiveTable and LiveValue", "anywidget", "notebook") from error
 
@@ -38,6 +39,9 @@ class LiveWidget(anywidget.AnyWidget):
     """What live widgets have in common; use `LiveTable` or `LiveValue`."""
 
     _css = files("replicell.store.notebook").joinpath("live.css").read_text("utf-8")
+
+    revision = traitlets.Int(0).tag(sync=True)
+    """Counted by the page when what it shows has changed, if the widget is to rerun cells."""
 
     def __init__(self) -> None:
         self._session = self._make_session()
@@ -92,6 +96,7 @@ class LiveTable(LiveWidget):
         columns: The cells to show, in this order; without it all there are, up to 100.
         editable: Whether cells may be edited; results of queries never can.
         height: The height in pixels, at most.
+        reruns: Whether marimo is to run the cells again that refer to the widget when what it shows changes.
 
     Raises:
         ArgumentError: If the source is neither a store nor queries.
@@ -114,13 +119,14 @@ class LiveTable(LiveWidget):
         columns: list[Id] | None = None,
         editable: bool = True,
         height: int = _DEFAULT_HEIGHT,
+        reruns: bool = False,
     ) -> None:
         if not isinstance(source, (Store, Queries)):
             raise ArgumentError(f"a LiveTable is of a store or of queries, not of {source!r}")
         self._source = source
         self._table_id = to_id(table_id)
         self._columns = columns
-        self._described: dict[str, Any] = {"title": self._table_id, "height": height}
+        self._described: dict[str, Any] = {"title": self._table_id, "height": height, "reruns": reruns}
         if not editable:
             self._described["editable"] = False
         super().__init__()
@@ -143,6 +149,7 @@ class LiveValue(LiveWidget):
         value_id: The value, or the metric; it need not exist yet.
         label: What is written beside it; its id, unless told otherwise.
         editable: Whether a value may be edited; metrics never can.
+        reruns: Whether marimo is to run the cells again that refer to the widget when the value changes.
 
     Raises:
         ArgumentError: If the source is neither a store nor metrics.
@@ -160,6 +167,7 @@ class LiveValue(LiveWidget):
         *,
         label: str | None = None,
         editable: bool = True,
+        reruns: bool = False,
     ) -> None:
         value_id = to_id(value_id)
         if isinstance(source, Store):
@@ -169,7 +177,7 @@ class LiveValue(LiveWidget):
         else:
             raise ArgumentError(f"a LiveValue is of a store or of metrics, not of {source!r}")
         self._label = value_id if label is None else label
-        self._described: dict[str, Any] = {"title": self._label}
+        self._described: dict[str, Any] = {"title": self._label, "reruns": reruns}
         if not editable:
             self._described["editable"] = False
         super().__init__()

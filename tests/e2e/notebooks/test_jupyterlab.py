@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.notebooks.browser import PATIENCE, chromium_path, dark, launched, page_of
 from tests.e2e.notebooks.lab import Kernel, Lab, running_lab, write_notebook
 
 pytestmark = pytest.mark.timeout(240)
+EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
 expect.set_options(timeout=PATIENCE)
 
 CELLS = [
@@ -76,13 +78,21 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     chromium_path()
-    with (
-        running_lab(tmp_path_factory.mktemp("lab")) as lab,
-        launched() as browser,
-        page_of(browser) as page,
-    ):
+    with running_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser(lab: Lab) -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: Lab, browser: Browser) -> Iterator[Notebook]:
+    with page_of(browser) as page:
         write_notebook(lab.folder / "live.ipynb", CELLS)
         lab.open(page, "live.ipynb")
         lab.run_all(page)
@@ -243,3 +253,30 @@ def test_closing_a_widget_ends_all_listening(notebook: Notebook) -> None:
     notebook.page.locator(".rc-table").wait_for(state="detached")
     assert notebook.kernel.value("store.get_listener_stats()['table']") == 2  # the two metrics
     assert notebook.kernel.value("table.view_count") == 0
+
+
+def test_the_example_shows_what_a_colleague_writes(lab: Lab, browser: Browser) -> None:
+    for name in ("garden.ipynb", "garden.py"):
+        shutil.copy(EXAMPLES / name, lab.folder)
+    with page_of(browser) as page:
+        lab.open(page, "garden.ipynb")
+        lab.run_all(page)
+        work = page.get_by_role("grid", name="work")
+        expect(work.get_by_role("gridcell", name="pick the first apple")).to_be_visible()
+        expect(work.get_by_role("row").filter(has=page.get_by_text("sow carrots"))).to_contain_text("8")
+        expect(page.locator(".rc-value .rc-content")).to_have_text("32.5")
+        drawn = page.locator(".jp-RenderedVegaCommon5 canvas, .vega-embed canvas, .vega-embed svg").first
+        expect(drawn).to_be_visible()
+        before = drawn.evaluate("canvas => canvas.toDataURL()")
+        work.get_by_role("gridcell", name="8", exact=True).dblclick()
+        editor = page.get_by_role("textbox", name="hours of w3")
+        editor.fill("30")
+        editor.press("Enter")
+        expect(page.locator(".rc-value .rc-content")).to_have_text("54.5")
+        page.wait_for_function(
+            """before => {
+                const canvas = document.querySelector(".jp-RenderedVegaCommon5 canvas, .vega-embed canvas");
+                return canvas && canvas.toDataURL() !== before;
+            }""",
+            arg=before,
+        )
