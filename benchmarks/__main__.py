@@ -24,7 +24,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync", "cluster")
+SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync", "cluster", "limits")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -61,6 +61,10 @@ def figures_of(section: str) -> Iterator[Figure]:
         from benchmarks.lines.cluster import cluster_figures
 
         yield from cluster_figures()
+    elif section == "limits":
+        from benchmarks.lines.limits import limits_figures
+
+        yield from limits_figures()
     else:
         from benchmarks.lines.sync import sync_figures
 

@@ -8,6 +8,8 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from replicell.commands import access_options
+
 if TYPE_CHECKING:
     from replicell.sync.backplane import Backplane
     from replicell.sync.server import SyncServer
@@ -73,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="how many NATS servers keep what is acknowledged: 1, 3 or 5 (default: %(default)s)",
     )
+    access_options.add_arguments(parser)
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
@@ -83,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; prints ``listening on ws://host:port`` when clients may come."""
-    from replicell.sync.limits import Limits
     from replicell.sync.server import SyncServer
 
     logging.basicConfig(
@@ -98,7 +100,11 @@ def run(args: argparse.Namespace) -> int:
         read_only_tokens=args.read_only_token,
         origins=args.origin,
         schema_policy=args.schema,
-        limits=Limits(message_bytes=args.max_message_size),
+        limits=access_options.limits(args),
+        authenticate=access_options.authenticate(args),
+        ssl=access_options.tls(args),
+        trusted_proxies=args.trusted_proxy,
+        proxy_header=args.proxy_header,
         room_idle_seconds=args.room_idle_seconds,
         backplane=_backplane(args),
     )

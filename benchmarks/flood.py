@@ -1,0 +1,94 @@
+"""Raw clients for the figures of limits: `python -m benchmarks.flood flood|edit URL [ROWS|COUNT]`.
+
+They speak the protocol without a database of their own, so that what is measured is the server. A flooder
+says "ready" and sends transactions as fast as they are taken, until it is ended; an editor makes one edit
+after the other and tells the seconds until each was acknowledged, as a JSON line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from itertools import count
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.keys import pack_key
+from replicell.sync.messages import (
+    PROTOCOL,
+    Ack,
+    Changes,
+    Hello,
+    Ready,
+    TableAnnouncement,
+    Welcome,
+    decode,
+    encode,
+)
+
+EPOCH = b"benchmark-epoch!"
+TODO = TableAnnouncement("todo", ["id"], ["text"], ["TEXT"])
+PAUSE = 0.01
+
+
+async def join(url: str) -> ClientConnection:
+    websocket = await connect(url, compression=None, max_size=None)
+    await websocket.send(encode(Hello(PROTOCOL, os.urandom(16), [], [TODO])))
+    while not isinstance(decode(await websocket.recv()), Welcome):
+        continue
+    await websocket.send(encode(Ready(EPOCH, 0)))
+    return websocket
+
+
+def batch(version: int, keys: list[bytes]) -> bytes | str:
+    rows = [Change("todo", key, "text", version, version, 1, seq, version) for seq, key in enumerate(keys)]
+    return encode(Changes(EPOCH, version - 1, version, version, 0, True, rows))
+
+
+async def flood(url: str, rows: int) -> None:
+    """Send transactions of so many rows until the connection or the process ends."""
+    websocket = await join(url)
+    keys = [pack_key([f"flood {row}"]) for row in range(rows)]
+
+    async def drain() -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for _ in websocket:
+                continue
+
+    draining = asyncio.create_task(drain())
+    print("ready", flush=True)
+    with contextlib.suppress(ConnectionClosed):
+        for version in count(1):
+            await websocket.send(batch(version, keys))
+    await draining
+
+
+async def edit(url: str, edits: int) -> None:
+    """Make edits one at a time and print how long each took to be acknowledged."""
+    websocket = await join(url)
+    keys = [pack_key([f"edited by {os.getpid()}"])]
+    times = []
+    for version in range(1, edits + 1):
+        began = time.perf_counter()
+        await websocket.send(batch(version, keys))
+        while True:
+            message = decode(await websocket.recv())
+            if isinstance(message, Ack) and message.version >= version:
+                break
+            if isinstance(message, Changes) and message.last:
+                await websocket.send(encode(Ack(message.until)))
+        times.append(time.perf_counter() - began)
+        await asyncio.sleep(PAUSE)
+    await websocket.close()
+    print(json.dumps(times), flush=True)
+
+
+if __name__ == "__main__":
+    work = {"flood": flood, "edit": edit}[sys.argv[1]]
+    asyncio.run(work(sys.argv[2], int(sys.argv[3])))
