@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import pty
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import apsw
 import pytest
 
 from replicell import cli
+from replicell.commands import progress
 from replicell.persisters import CrSqliteDatabase, create_crsqlite_persister
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
 from replicell.persisters.crsqlite.tools.text_forms import field_of, value_of_field
@@ -327,3 +331,91 @@ def test_a_backup_never_overwrites_and_leaves_nothing_half_done(
     assert run("backup", file, tmp_path / "no" / "copy.db") == 1
     assert "no folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.glob("*.partial")] == []
+
+
+# ----------------------------------------------------------------------------------- long work
+
+
+class Terminal:
+    """What somebody at a terminal sees of a stream."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stream: str = "stderr") -> None:
+        self._screen, terminal = pty.openpty()
+        self._stream = os.fdopen(terminal, "w", encoding="utf-8")
+        monkeypatch.setattr(sys, stream, self._stream)
+
+    def read(self) -> str:
+        self._stream.close()
+        seen = b""
+        while True:
+            try:
+                part = os.read(self._screen, 65536)
+            except OSError:  # how Linux says that nobody writes any more
+                part = b""
+            if not part:
+                os.close(self._screen)
+                return seen.decode()
+            seen += part
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A file of very many rows to be loaded."""
+    source = tmp_path / "many.csv"
+    source.write_text("id,text\n" + "".join(f"{number},todo {number}\n" for number in range(3_000)))
+    return source
+
+
+@pytest.fixture
+def large(many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A database of very many rows."""
+    file = tmp_path / "large.db"
+    assert run("load", file, many) == 0
+    capsys.readouterr()
+    return file
+
+
+@pytest.fixture
+def drawn_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN", 0.0)
+
+
+@pytest.mark.usefixtures("drawn_always")
+@pytest.mark.parametrize("action", ["load", "dump", "backup"])
+def test_a_bar_is_drawn_on_a_terminal_and_gone_at_the_end(
+    action: str, many: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {
+        "load": ("load", tmp_path / "new.db", many),
+        "dump": ("dump", large, "-o", tmp_path / "dumped.json"),
+        "backup": ("backup", large, tmp_path / "copy.db"),
+    }
+    terminal = Terminal(monkeypatch)
+    assert run(*words[action]) == 0
+    seen = terminal.read()
+    if action == "backup":
+        assert re.search(r"copying \[[#.]+\] +\d+%  [\d,]+ of [\d,]+ bytes", seen)
+    else:
+        assert "ing [#############...........................]  33%  1,000 of 3,000 rows" in seen
+        assert "ing [########################################] 100%  3,000 of 3,000 rows" in seen
+    assert seen.endswith("\r\x1b[K")
+
+
+@pytest.mark.usefixtures("drawn_always")
+def test_nothing_is_drawn_where_nobody_looks(
+    many: Path, large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("load", tmp_path / "new.db", many) == 0
+    assert run("dump", large) == 0
+    assert run("backup", large, tmp_path / "copy.db") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("drawn_always")
+def test_no_bar_disturbs_rows_that_are_printed_on_a_terminal(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors, printed = Terminal(monkeypatch, "stderr"), Terminal(monkeypatch, "stdout")
+    assert run("dump", file) == 0
+    assert errors.read() == ""
+    assert "Milk" in printed.read()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, TypeAlias, cast
 
+from replicell.persisters.counting import Counter
 from replicell.persisters.crsqlite.affinity import Affinity, why_changed
 from replicell.persisters.crsqlite.cells import SqlCell, encode_cell, why_unstorable
 from replicell.persisters.crsqlite.identifiers import check_column_name, folded
@@ -16,12 +16,11 @@ from replicell.persisters.unsaved import PackedRow, RowState, UnsavedChanges, Un
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING, MissingType
 
-__all__ = ["PackedBindings", "SavePlan", "SaveProgress", "TablePlan", "plan_save"]
+__all__ = ["PackedBindings", "SavePlan", "TablePlan", "plan_save"]
 
 Bindings: TypeAlias = tuple[Any, ...]
 """What one execution of a statement writes: the key, then the cells."""
 
-_ROWS_A_REPORT: Final = 1_000
 _ROWS_A_PART: Final = 500
 _AS_THEY_ARE: Final = {str, int, float}
 _NOTHING: Final = UnsavedTable()
@@ -117,33 +116,6 @@ class TablePlan:
         return TableSchema(self.table.name, (self.table.key,), (*columns, *self.new_columns))
 
 
-class SaveProgress:
-    """Counts the rows of a save as they are written.
-
-    Args:
-        total: Rows to be written.
-        report: Called with the rows written and to be written; None if nobody asks.
-    """
-
-    __slots__ = ("_done", "_report", "_total")
-
-    def __init__(self, total: int = 0, report: Callable[[int, int], None] | None = None) -> None:
-        self._total = total
-        self._report = report
-        self._done = 0
-
-    def counting(self, rows: Iterable[Bindings]) -> Iterable[Bindings]:
-        """Return the rows for ``executemany``, which counts them on the way."""
-        return rows if self._report is None else self._counted(rows, self._report)
-
-    def _counted(self, rows: Iterable[Bindings], report: Callable[[int, int], None]) -> Iterator[Bindings]:
-        remaining = iter(rows)
-        while part := [*islice(remaining, _ROWS_A_REPORT)]:
-            yield from part
-            self._done += len(part)
-            report(self._done, self._total)
-
-
 class SavePlan:
     """What is to be written, and what cannot be.
 
@@ -158,7 +130,7 @@ class SavePlan:
     def __init__(self, tables: list[TablePlan], unstorable: list[UnstorableCellError]) -> None:
         self.tables = tables
         self.unstorable = unstorable
-        self.progress = SaveProgress()
+        self.progress = Counter(0, None)
 
     @property
     def row_count(self) -> int:

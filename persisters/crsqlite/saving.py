@@ -9,10 +9,11 @@ from typing import Any
 import apsw
 
 from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.counting import Counter
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.loading import Loader
-from replicell.persisters.crsqlite.planning import SavePlan, SaveProgress, TablePlan, plan_save
+from replicell.persisters.crsqlite.planning import SavePlan, TablePlan, plan_save
 from replicell.persisters.crsqlite.schema import (
     TableSchema,
     add_columns,
@@ -77,7 +78,7 @@ class Saver:
             schemas = self._schemas.last_read(connection)
             plan = plan_save(unsaved, self._targets, schemas, self._schemas.facts)
             if progress is not None:
-                plan.progress = SaveProgress(plan.row_count, progress)
+                plan.progress = Counter(plan.row_count, progress)
             try:
                 result = self._attempt(connection, plan, schemas, unsaved, seen, facts, is_careful)
             except apsw.ConstraintError:
@@ -247,7 +248,7 @@ def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str,
             whole.unstorable.append(UnstorableCellError(table_id, row_id, None, reason))
 
 
-def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: SaveProgress) -> None:
+def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: Counter) -> None:
     for columns, rows in plan.batches():
         sql = insert_sql(plan.table.name, plan.table.key, columns)
         connection.executemany(sql, progress.counting(rows))

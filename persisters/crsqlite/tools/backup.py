@@ -5,19 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import apsw
 
+from replicell.persisters.counting import Report
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.persisters.crsqlite.tools.files import is_replica, reading
 from replicell.persisters.errors import DatabaseInputOutputError
 
 __all__ = ["back_up"]
 
+_STEPS_A_REPORT: Final = 10_000
+"""Steps of SQLite's machine, about a millisecond's."""
+
 
 def back_up(
-    path: str | os.PathLike[str], target: str | os.PathLike[str], *, keep_identity: bool = False
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    keep_identity: bool = False,
+    report: Report | None = None,
 ) -> str | None:
     """Copy a database file as it is at one moment, while any number of programs read and write it.
 
@@ -29,6 +39,7 @@ def back_up(
         path: The file.
         target: The copy; it must not exist, and appears only when it is complete.
         keep_identity: Whether the copy keeps the original's site id.
+        report: Told how many bytes of the copy are written and to be written, about.
 
     Returns:
         The copy's site id in hexadecimal digits, None for an ordinary SQLite file.
@@ -48,6 +59,8 @@ def back_up(
             was_replica = is_replica(connection)
             # VACUUM reads one state by itself, and refuses to run in a transaction.
             connection.execute("ROLLBACK")
+            if report is not None:
+                connection.set_progress_handler(_watcher(connection, partial, report), _STEPS_A_REPORT)
             connection.execute("VACUUM INTO ?", (str(partial),))
         if was_replica and not keep_identity:
             reidentify(partial)
@@ -60,6 +73,18 @@ def back_up(
                 file.unlink()
         raise
     return site_id
+
+
+def _watcher(connection: apsw.Connection, copy: Path, report: Report) -> Callable[[], bool]:
+    pages = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count"
+    total: int = connection.execute(f"{pages}, pragma_page_size").get
+
+    def watch() -> bool:
+        with contextlib.suppress(OSError):
+            report(copy.stat().st_size, total)
+        return False
+
+    return watch
 
 
 def _site_id(path: Path) -> str:

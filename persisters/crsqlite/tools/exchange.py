@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import apsw
 
+from replicell.persisters.counting import Counter, Report
 from replicell.persisters.crsqlite.connection import (
     close_connection,
     open_connection,
@@ -51,13 +52,16 @@ class TableRows:
         self.rows = rows
 
 
-def dump_json(path: str | os.PathLike[str], tables: Iterable[str], out: TextIO) -> int:
+def dump_json(
+    path: str | os.PathLike[str], tables: Iterable[str], out: TextIO, report: Report | None = None
+) -> int:
     """Write tables as one JSON object: by table, the columns of its key and its rows.
 
     Args:
         path: The database file, which others may be using.
         tables: The tables to write; none for all.
         out: Where to write.
+        report: Told how many rows are written and to be written.
 
     Returns:
         How many rows were written.
@@ -69,13 +73,14 @@ def dump_json(path: str | os.PathLike[str], tables: Iterable[str], out: TextIO) 
     count = 0
     with reading(path) as connection:
         chosen = _chosen(connection, tables)
+        counter = _row_counter(connection, chosen, report)
         out.write("{")
         for number, table in enumerate(chosen):
             out.write(",\n" if number else "\n")
             out.write(f"{json.dumps(table.name)}: {{")
             out.write(f'"key": {json.dumps(table.key, ensure_ascii=False)}, "rows": [')
             columns = (*table.key, *table.columns)
-            for position, row in enumerate(_rows(connection, table)):
+            for position, row in enumerate(counter.counting(_rows(connection, table))):
                 cells = {
                     column: json_of(value)
                     for column, value in zip(columns, row, strict=True)
@@ -89,13 +94,16 @@ def dump_json(path: str | os.PathLike[str], tables: Iterable[str], out: TextIO) 
     return count
 
 
-def dump_csv(path: str | os.PathLike[str], table: str | None, out: TextIO) -> int:
+def dump_csv(
+    path: str | os.PathLike[str], table: str | None, out: TextIO, report: Report | None = None
+) -> int:
     """Write one table as CSV with a line of column names, the key first.
 
     Args:
         path: The database file, which others may be using.
         table: The table; None for the only one there is.
         out: Where to write.
+        report: Told how many rows are written and to be written.
 
     Returns:
         How many rows were written.
@@ -113,7 +121,7 @@ def dump_csv(path: str | os.PathLike[str], table: str | None, out: TextIO) -> in
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow((*chosen[0].key, *chosen[0].columns))
         width = len(chosen[0].key)
-        for row in _rows(connection, chosen[0]):
+        for row in _row_counter(connection, chosen, report).counting(_rows(connection, chosen[0])):
             keys, cells = row[:width], row[width:]
             writer.writerow([*map(field_of_key, keys), *map(field_of, cells)])
             count += 1
@@ -180,7 +188,7 @@ def read_csv(source: TextIO, name: str, table: str, key: Sequence[str]) -> Table
     return TableRows(table, chosen, rows)
 
 
-def load_rows(path: str | os.PathLike[str], tables: Iterable[TableRows]) -> int:
+def load_rows(path: str | os.PathLike[str], tables: Iterable[TableRows], report: Report | None = None) -> int:
     """Write rows to a cr-sqlite database, from where they travel to other replicas.
 
     Tables and columns that are missing are made. A row that is there gets the cells that are given and keeps
@@ -189,6 +197,7 @@ def load_rows(path: str | os.PathLike[str], tables: Iterable[TableRows]) -> int:
     Args:
         path: The file; it is created if it is not there.
         tables: The rows.
+        report: Told how many rows are written and to be written.
 
     Returns:
         How many rows were written.
@@ -199,6 +208,7 @@ def load_rows(path: str | os.PathLike[str], tables: Iterable[TableRows]) -> int:
     """
     tables = list(tables)
     _refuse_ordinary_file(path)
+    counter = Counter(sum(len(table.rows) for table in tables), report)
     connection = open_connection(path)
     try:
         with translated(os.fspath(path)):
@@ -207,7 +217,7 @@ def load_rows(path: str | os.PathLike[str], tables: Iterable[TableRows]) -> int:
                 _make_table(connection, table)
             with transaction(connection):
                 for table in tables:
-                    _upsert(connection, table)
+                    _upsert(connection, table, counter)
     finally:
         close_connection(connection)
     return sum(len(table.rows) for table in tables)
@@ -230,6 +240,13 @@ def _chosen(connection: apsw.Connection, names: Iterable[str]) -> list[UserTable
         if name not in tables:
             raise SchemaError(f"There is no table {name!r}; there are: {', '.join(tables) or 'none'}.")
     return [tables[name] for name in names or tables]
+
+
+def _row_counter(connection: apsw.Connection, tables: Iterable[UserTable], report: Report | None) -> Counter:
+    if report is None:
+        return Counter(0, None)
+    counts = (connection.execute(f"SELECT count(*) FROM {quote(table.name)}").get for table in tables)
+    return Counter(sum(counts), report)
 
 
 def _rows(connection: apsw.Connection, table: UserTable) -> Iterator[tuple[Any, ...]]:
@@ -273,13 +290,13 @@ def _make_table(connection: apsw.Connection, table: TableRows) -> None:
         create_table(connection, TableSchema(table.table, table.key, columns))
 
 
-def _upsert(connection: apsw.Connection, table: TableRows) -> None:
+def _upsert(connection: apsw.Connection, table: TableRows, counter: Counter) -> None:
     groups: dict[tuple[str, ...], list[list[Any]]] = {}
     for row in table.rows:
         columns = (*table.key, *(column for column in row if column not in table.key))
         groups.setdefault(columns, []).append([row[column] for column in columns])
     for columns, rows in groups.items():
-        connection.executemany(_upsert_sql(table, columns), rows)
+        connection.executemany(_upsert_sql(table, columns), counter.counting(rows))
 
 
 def _upsert_sql(table: TableRows, columns: tuple[str, ...]) -> str:

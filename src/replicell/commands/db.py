@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from replicell.commands.progress import progress_bar
+
 if TYPE_CHECKING:
     from replicell.persisters.crsqlite.tools.difference import Difference
     from replicell.persisters.crsqlite.tools.info import DatabaseInfo
@@ -115,13 +117,14 @@ def _dump(args: argparse.Namespace) -> int:
     from replicell.persisters.crsqlite.tools.exchange import dump_csv, dump_json
     from replicell.persisters.errors import SchemaError
 
-    with _writing(args.output) as out:
+    is_quiet = args.output is not None or not sys.stdout.isatty()
+    with _writing(args.output) as out, progress_bar("dumping", "rows", is_wanted=is_quiet) as report:
         if _format(args.format, args.output) == "json":
-            rows = dump_json(args.file, args.table, out)
+            rows = dump_json(args.file, args.table, out, report)
         elif len(args.table) > 1:
             raise SchemaError("CSV holds one table: give --table once, or --format json.")
         else:
-            rows = dump_csv(args.file, args.table[0] if args.table else None, out)
+            rows = dump_csv(args.file, args.table[0] if args.table else None, out, report)
     if args.output is not None:
         print(f"{rows} row{'s' * (rows != 1)} written to {args.output}")
     return 0
@@ -136,7 +139,8 @@ def _load(args: argparse.Namespace) -> int:
         else:
             table = args.table or args.source.stem
             tables = [read_csv(source, str(args.source), table, args.key)]
-    rows = load_rows(args.file, tables)
+    with progress_bar("loading", "rows") as report:
+        rows = load_rows(args.file, tables, report)
     names = ", ".join(table.table for table in tables)
     print(f"{rows} row{'s' * (rows != 1)} loaded into {args.file}: {names or 'no tables'}")
     return 0
@@ -172,7 +176,8 @@ def _cell(value: object) -> str:
 def _backup(args: argparse.Namespace) -> int:
     from replicell.persisters.crsqlite.tools.backup import back_up
 
-    site_id = back_up(args.file, args.target, keep_identity=args.keep_identity)
+    with progress_bar("copying", "bytes") as report:
+        site_id = back_up(args.file, args.target, keep_identity=args.keep_identity, report=report)
     print(f"{args.file} copied to {args.target}, {_size(args.target.stat().st_size)}")
     if site_id is not None:
         print(f"site id  {site_id}{' (as before)' if args.keep_identity else ' (new: it may join the room)'}")
