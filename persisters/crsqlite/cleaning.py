@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 import apsw
 
+from replicell.persisters.config import TabularConfig
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.schema import TableSchema, read_schema
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.store.ids import Id
+from replicell.store.store import Store
 
-__all__ = ["Cleaning", "clean"]
+__all__ = ["Cleaning", "clean", "wanted_cleanings"]
 
 _KEEP_VERSION = "INSERT OR REPLACE INTO crsql_master (key, value) VALUES ('pre_compact_dbversion', ?)"
 
@@ -38,6 +40,21 @@ class Cleaning(NamedTuple):
     is_used: bool
     drop_columns: bool
     drop_table: bool
+
+
+def wanted_cleanings(config: TabularConfig, store: Store) -> list[Cleaning]:
+    """Return what a configuration lets be dropped of the tables in which a store is saved."""
+    return [
+        Cleaning(
+            save.table_name,
+            store.get_table_cell_ids(table_id),
+            store.has_table(table_id),
+            save.delete_empty_columns,
+            save.delete_empty_table,
+        )
+        for table_id, save in config.tables.save.items()
+        if save.delete_empty_columns or save.delete_empty_table
+    ]
 
 
 def clean(connection: apsw.Connection, cleanings: Iterable[Cleaning]) -> None:

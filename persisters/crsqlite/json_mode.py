@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import apsw
 
-from replicell.persisters.content import SaveResult
-from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import TableSchema, create_table, read_schema
 from replicell.persisters.errors import ConfigError
 from replicell.persisters.json_config import JsonConfig, parse_database_config
 from replicell.persisters.persister import ErrorListener
-from replicell.persisters.schema_facts import SchemaFacts
-from replicell.persisters.sqlite.modes import Save
 from replicell.persisters.sqlite.persister import SqlitePersister
-from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.store import Store
 
 __all__ = ["CrSqliteJsonPersister", "create_crsqlite_json_persister"]
@@ -49,18 +43,9 @@ class CrSqliteJsonPersister(SqlitePersister):
         super().__init__(store, database, parsed, **options)
         self._table = TableSchema(parsed.table_name, (parsed.id_column_name,), (parsed.column_name,))
 
-    def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
-        facts, is_loading = self._tracker.schema(), self.is_auto_loading()
-        writing = self._database.run(self._save, unsaved, facts, is_loading, origin=self)
-        return asyncio.ensure_future(self._saved(writing, unsaved))
-
-    def _save(
-        self, connection: apsw.Connection, unsaved: UnsavedChanges, facts: SchemaFacts, is_loading: bool
-    ) -> Save:
+    def _prepare(self, connection: apsw.Connection) -> None:
         if self._table.name not in read_schema(connection):
             create_table(connection, self._table)
-        with transaction(connection):
-            return super()._save(connection, unsaved, facts, is_loading)
 
 
 def create_crsqlite_json_persister(

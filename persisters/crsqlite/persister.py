@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from replicell.persisters.config import TabularConfig, parse_config
 from replicell.persisters.content import LoadedContent, SaveResult
-from replicell.persisters.crsqlite.cleaning import Cleaning, clean
+from replicell.persisters.crsqlite.cleaning import clean, wanted_cleanings
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.loading import HeldRows, Loader
 from replicell.persisters.crsqlite.saving import Saver
@@ -96,17 +96,7 @@ class CrSqlitePersister(Persister):
         If the configuration says so, columns and tables that are empty afterwards are dropped.
         """
         await super().save()
-        cleanings = [
-            Cleaning(
-                save.table_name,
-                self._store.get_table_cell_ids(table_id),
-                self._store.has_table(table_id),
-                save.delete_empty_columns,
-                save.delete_empty_table,
-            )
-            for table_id, save in self._config.tables.save.items()
-            if save.delete_empty_columns or save.delete_empty_table
-        ]
+        cleanings = wanted_cleanings(self._config, self._store)
         if cleanings:
             await self._database.run(clean, cleanings, origin=self)
         return self

@@ -46,12 +46,22 @@ class MappedTable:
 class TableMap:
     """All tables that a configuration maps.
 
+    Args:
+        config: The configuration.
+        check_table: Raises an `IdentifierError` if a table cannot have a name.
+        check_column: Likewise for a key column.
+
     Raises:
-        ConfigError: a name is none that cr-sqlite can take, two names are the same to SQLite, or a condition
-            is no SQL.
+        ConfigError: a name is none that the database can take, two names are the same to SQLite, or a
+            condition is no SQL.
     """
 
-    def __init__(self, config: TabularConfig) -> None:
+    def __init__(
+        self,
+        config: TabularConfig,
+        check_table: Callable[[str], None] = check_table_name,
+        check_column: Callable[[str], None] = check_column_name,
+    ) -> None:
         values = config.values
         self.loads = [
             MappedTable(
@@ -77,7 +87,7 @@ class TableMap:
             self.loads.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.load)))
         if values.save:
             self.saves.append(MappedTable(values.table_name, VALUES_KEY, None, _ids(values.save)))
-        _check_names(config)
+        _check_names(config, check_table, check_column)
         self.keys = _keys([*self.loads, *self.saves])
         for table in (*self.loads, *self.saves):
             if table.condition is not None:
@@ -201,15 +211,17 @@ def _value_ids(tables: Iterable[MappedTable]) -> Ids:
     return frozenset()
 
 
-def _check_names(config: TabularConfig) -> None:
+def _check_names(
+    config: TabularConfig, check_table: Callable[[str], None], check_column: Callable[[str], None]
+) -> None:
     for name, load in config.tables.load.items():
-        _check_name(check_table_name, name, f"tables.load.{name}")
-        _check_name(check_column_name, load.row_id_column_name, f"tables.load.{name}.row_id_column_name")
+        _check_name(check_table, name, f"tables.load.{name}")
+        _check_name(check_column, load.row_id_column_name, f"tables.load.{name}.row_id_column_name")
     for table_id, save in config.tables.save.items():
-        _check_name(check_table_name, save.table_name, f"tables.save.{table_id}.table_name")
-        _check_name(check_column_name, save.row_id_column_name, f"tables.save.{table_id}.row_id_column_name")
+        _check_name(check_table, save.table_name, f"tables.save.{table_id}.table_name")
+        _check_name(check_column, save.row_id_column_name, f"tables.save.{table_id}.row_id_column_name")
     if config.values.load or config.values.save:
-        _check_name(check_table_name, config.values.table_name, "values.table_name")
+        _check_name(check_table, config.values.table_name, "values.table_name")
 
 
 def _check_name(check: Callable[[str], None], name: str, key: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import Any, Self, TypeAlias, TypeVar
 
 from replicell.persisters.config import TabularConfig
 from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.crsqlite.cleaning import wanted_cleanings
 from replicell.persisters.json_config import JsonConfig, parse_database_config
 from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.sqlite.cleaning import clean_script
 from replicell.persisters.sqlite.modes import BlindWriteLog, HeldRows
 from replicell.persisters.sqlite.persister import mode_of
 from replicell.persisters.sqlite.scripts import Rows, Script, Statement
@@ -26,6 +29,7 @@ _T = TypeVar("_T")
 Execute: TypeAlias = Callable[[str, Sequence[Any]], Iterable[Any] | Awaitable[Iterable[Any]]]
 """Runs one statement with values for its ``?`` and returns all its rows."""
 
+_MOST_BINDINGS = 900  # every SQLite takes 999
 _LOOK = "SELECT data_version, schema_version, total_changes() FROM pragma_data_version, pragma_schema_version"
 
 
@@ -76,6 +80,18 @@ class CustomSqlitePersister(Persister):
     def config(self) -> JsonConfig | TabularConfig:
         """What is kept where."""
         return self._config
+
+    async def save(self) -> Self:
+        """Save all that the database does not have. See `Persister.save`.
+
+        If the configuration says so, columns and tables that are empty afterwards are dropped.
+        """
+        await super().save()
+        if isinstance(self._config, TabularConfig):
+            cleanings = wanted_cleanings(self._config, self._store)
+            if cleanings:
+                await self._in_transaction(clean_script(cleanings), "BEGIN IMMEDIATE")
+        return self
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
         held: HeldRows = {}
@@ -163,8 +179,19 @@ class CustomSqlitePersister(Persister):
     async def _run(self, statement: Statement) -> Rows:
         if statement.many is None:
             return await self._rows(statement.sql, statement.bindings)
+        if statement.wide is not None:
+            return await self._run_wide(statement.wide, statement.many)
         for bindings in statement.many:
             await self._rows(statement.sql, bindings)
+        return []
+
+    async def _run_wide(self, wide: Callable[[int], str], rows: Iterable[Sequence[Any]]) -> Rows:
+        """Write many rows with each statement, as every statement is a call of the program's function."""
+        remaining = iter(rows)
+        while first := next(remaining, None):
+            count = max(1, _MOST_BINDINGS // len(first))
+            some = [first, *islice(remaining, count - 1)]
+            await self._rows(wide(len(some)), tuple(chain.from_iterable(some)))
         return []
 
     async def _rows(self, sql: str, bindings: Sequence[Any]) -> Rows:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import apsw
 
 from replicell.persisters.config import TabularConfig
 from replicell.persisters.content import LoadedContent, SaveResult
+from replicell.persisters.crsqlite.cleaning import Cleaning, wanted_cleanings
 from replicell.persisters.json_config import JsonConfig, parse_database_config
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.sqlite.cleaning import clean_script
+from replicell.persisters.sqlite.connection import transaction
 from replicell.persisters.sqlite.database import SqliteDatabase
 from replicell.persisters.sqlite.json_mode import JsonMode
 from replicell.persisters.sqlite.modes import HeldRows, Mode, Save
@@ -52,7 +55,7 @@ class SqlitePersister(Persister):
         self._database = database
         self._log = HookedWriteLog()
         self._has_loaded = False
-        super().__init__(store, ChangeTracker(store, self._mode.scope), **options)
+        super().__init__(store, ChangeTracker(store, self._mode.scope), turns=database.turns, **options)
         self._before_close = database.before_close(self.close)
 
     @property
@@ -65,6 +68,18 @@ class SqlitePersister(Persister):
         """The database."""
         return self._database
 
+    async def save(self) -> Self:
+        """Save all that the database does not have. See `Persister.save`.
+
+        If the configuration says so, columns and tables that are empty afterwards are dropped.
+        """
+        await super().save()
+        if isinstance(self._config, TabularConfig):
+            cleanings = wanted_cleanings(self._config, self._store)
+            if cleanings:
+                await self._database.write(self._clean, cleanings, origin=self)
+        return self
+
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
         held: HeldRows = {}
         if not self._has_loaded:
@@ -74,7 +89,7 @@ class SqlitePersister(Persister):
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
         facts, is_loading = self._tracker.schema(), self.is_auto_loading()
-        writing = self._database.write(self._save, unsaved, facts, is_loading, origin=self)
+        writing = self._database.run(self._save, unsaved, facts, is_loading, origin=self)
         return asyncio.ensure_future(self._saved(writing, unsaved))
 
     async def _saved(self, writing: asyncio.Future[Save], unsaved: UnsavedChanges) -> SaveResult:
@@ -107,7 +122,15 @@ class SqlitePersister(Persister):
     def _save(
         self, connection: apsw.Connection, unsaved: UnsavedChanges, facts: SchemaFacts, is_loading: bool
     ) -> Save:
-        return run_script(connection, self._mode.save(unsaved, facts, is_loading, self._log))
+        self._prepare(connection)
+        with transaction(connection):
+            return run_script(connection, self._mode.save(unsaved, facts, is_loading, self._log))
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        """Make ready for a save, on the database's thread, in transactions of its own."""
+
+    def _clean(self, connection: apsw.Connection, cleanings: list[Cleaning]) -> None:
+        run_script(connection, clean_script(cleanings))
 
 
 def create_sqlite_persister(

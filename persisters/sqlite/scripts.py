@@ -6,7 +6,7 @@ connection, be it asynchronous.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import apsw
@@ -27,11 +27,13 @@ class Statement(NamedTuple):
         sql: The statement.
         bindings: The values for its ``?``.
         many: Values for as many executions; no rows are given back then.
+        wide: Returns SQL that does as much as a number of executions, given all their values.
     """
 
     sql: str
     bindings: Sequence[Any] = ()
     many: Iterable[Sequence[Any]] | None = None
+    wide: Callable[[int], str] | None = None
 
 
 Script: TypeAlias = Generator[Statement, Rows, _T]

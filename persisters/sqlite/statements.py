@@ -12,21 +12,24 @@ __all__ = ["as_blobs", "delete_sql", "insert_sql", "rows_sql", "text_of_blob", "
 
 
 @lru_cache(maxsize=1024)
-def insert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
-    """Return SQL that inserts a row: bindings (key, cells...).
+def insert_sql(name: str, key: str, columns: tuple[str, ...], row_count: int = 1) -> str:
+    """Return SQL that inserts rows: bindings (key, cells..., key, cells...).
 
-    >>> insert_sql("todo", "id", ("text",))
-    'INSERT INTO "todo" ("id", "text") VALUES (?, ?)'
+    >>> insert_sql("todo", "id", ("text",), 2)
+    'INSERT INTO "todo" ("id", "text") VALUES (?, ?), (?, ?)'
     """
     targets = ", ".join(map(quote, (key, *columns)))
-    return f"INSERT INTO {quote(name)} ({targets}) VALUES ({', '.join('?' * (len(columns) + 1))})"
+    row = f"({', '.join('?' * (len(columns) + 1))})"
+    return f"INSERT INTO {quote(name)} ({targets}) VALUES {', '.join([row] * row_count)}"
 
 
 @lru_cache(maxsize=1024)
-def upsert_sql(name: str, key: str, columns: tuple[str, ...]) -> str:
-    """Return SQL that inserts a row, or writes the given cells of one that is there: bindings as above."""
+def upsert_sql(name: str, key: str, columns: tuple[str, ...], row_count: int = 1) -> str:
+    """Return SQL that inserts rows, or writes the given cells of those that are there: bindings as above."""
     assignments = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
-    return f"{insert_sql(name, key, columns)} ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
+    return (
+        f"{insert_sql(name, key, columns, row_count)} ON CONFLICT ({quote(key)}) DO UPDATE SET {assignments}"
+    )
 
 
 @lru_cache(maxsize=256)

@@ -9,10 +9,11 @@ from replicell.persisters.config import TabularConfig
 from replicell.persisters.content import LoadedContent, LoadedTable, SaveResult
 from replicell.persisters.crsqlite.planning import SavePlan, plan_save
 from replicell.persisters.crsqlite.tables import MappedTable, TableMap
-from replicell.persisters.errors import ConfigError, UnreadableCellError
+from replicell.persisters.errors import UnreadableCellError
 from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.sqlite.image import Image, Stamp, Step
 from replicell.persisters.sqlite.modes import HeldRows, WriteLog
+from replicell.persisters.sqlite.names import check_plain_column_name, check_plain_table_name
 from replicell.persisters.sqlite.scripts import Script, Statement
 from replicell.persisters.sqlite.tables import PlainTable, PlainTables
 from replicell.persisters.sqlite.tabular_reading import TableReading, existing_keys
@@ -51,12 +52,11 @@ class TabularMode:
         config: What is kept where.
 
     Raises:
-        ConfigError: a name cannot be used, a condition is no SQL, or something is to be dropped.
+        ConfigError: a name cannot be used, or a condition is no SQL.
     """
 
     def __init__(self, config: TabularConfig) -> None:
-        _refuse_dropping(config)
-        table_map = TableMap(config)
+        table_map = TableMap(config, check_plain_table_name, check_plain_column_name)
         self.scope = table_map.scope()
         self._keys = table_map.keys
         self._loads: Sequence[MappedTable] = tuple(table_map.loads)
@@ -201,16 +201,6 @@ class TabularMode:
 def _is_followed(mapped: MappedTable, table: PlainTable) -> bool:
     """Tell whether the keys of written rows say all that there is to load."""
     return mapped.condition is None and table.key_position is not None
-
-
-def _refuse_dropping(config: TabularConfig) -> None:
-    for table_id, save in config.tables.save.items():
-        for name in ("delete_empty_columns", "delete_empty_table"):
-            if getattr(save, name):
-                raise ConfigError(
-                    f"tables.save.{table_id}.{name} is True; allowed: False, because other programs may use "
-                    "the table: drop with SQL what nobody needs."
-                )
 
 
 def _read_stamp() -> Script[Stamp]:

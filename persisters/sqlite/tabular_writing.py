@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from replicell.persisters.crsqlite.identifiers import check_table_name, quote
+from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.planning import SavePlan, TablePlan
 from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.sqlite.scripts import Script, Statement, is_refusal
@@ -40,7 +41,6 @@ def create_missing(plan: SavePlan) -> Script[None]:
     for table in plan.tables:
         name, key = table.table.name, table.table.key
         if table.schema is None:
-            check_table_name(name)
             columns = "".join(f", {quote(column)}" for column in table.new_columns)
             yield Statement(f"CREATE TABLE {quote(name)} ({quote(key)} TEXT PRIMARY KEY NOT NULL{columns})")
         else:
@@ -78,7 +78,8 @@ def _write_at_once(plan: TablePlan, deletion: str) -> Script[None]:
         yield Statement(deletion, many=plan.deleted)
     for columns, rows in plan.batches():
         if rows:
-            yield Statement(upsert_sql(name, key, columns), many=rows)
+            wide = partial(upsert_sql, name, key, columns)
+            yield Statement(wide(), many=rows, wide=wide)
 
 
 def _write_one_by_one(plan: TablePlan, deletion: str, unstorable: list[UnstorableCellError]) -> Script[None]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from replicell.store.missing import MISSING
 from tests.persisters.faults.plan import CELLS, PAIRS
 
-__all__ = ["BrokenPromiseError", "Content", "Ledger", "Register", "Time", "pair"]
+__all__ = ["BrokenPromiseError", "Content", "Ledger", "Register", "Time", "is_same", "pair", "registers"]
 
 Time: TypeAlias = float
 """Counts the steps of a history."""
@@ -126,18 +126,14 @@ class Ledger:
         Raises:
             BrokenPromiseError: something else stands there.
         """
-        tables, values = content
         restored = list(self._restored_rows())
+        there = dict(registers(content))
         for register in self._writes:
-            if register.table_id:
-                row = tables.get(register.table_id, {}).get(register.row_id, {})
-                found = row.get(register.cell_id, MISSING)
-            else:
-                found = values.get(register.cell_id, MISSING)
+            found = there.get(register, MISSING)
             allowed = self._allowed(register, restored)
-            if not any(_is_same(found, value) for value in allowed):
+            if not any(is_same(found, value) for value in allowed):
                 raise BrokenPromiseError(f"{when}: {register} is {found!r}; it can only be one of {allowed}")
-        for register in _registers(content):
+        for register in there:
             if register not in self._writes:
                 raise BrokenPromiseError(f"{when}: {register} is there, and nobody has written it")
         _check_pairs(content, when)
@@ -197,18 +193,20 @@ def _is_after(later: _Write, write: _Write) -> bool:
     return later.made > write.done
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two cells are the same, 1 and 1.0 and True being different."""
     return type(one) is type(other) and bool(one == other)
 
 
-def _registers(content: Content) -> Iterator[Register]:
+def registers(content: Content) -> Iterator[tuple[Register, Any]]:
+    """Return all cells and values with what they hold."""
     tables, values = content
     for table_id, table in tables.items():
         for row_id, row in table.items():
-            for cell_id in row:
-                yield Register(table_id, row_id, cell_id)
-    for value_id in values:
-        yield Register("", "", value_id)
+            for cell_id, cell in row.items():
+                yield Register(table_id, row_id, cell_id), cell
+    for value_id, value in values.items():
+        yield Register("", "", value_id), value
 
 
 def pair(name: str) -> tuple[Register, Register]:
@@ -221,5 +219,5 @@ def _check_pairs(content: Content, when: str) -> None:
     for name in PAIRS:
         cell = tables.get("pets", {}).get(name, {}).get("n", MISSING)
         value = values.get(f"pair {name}", MISSING)
-        if not _is_same(cell, value):
+        if not is_same(cell, value):
             raise BrokenPromiseError(f"{when}: half of a transaction: {cell!r} is beside {value!r}")

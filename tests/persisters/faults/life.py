@@ -18,10 +18,10 @@ from replicell.persisters.errors import (
     PersisterClosedError,
 )
 from replicell.store import MISSING, Store, create_store
-from tests.persisters.faults.ledger import Register, Time, pair
+from tests.persisters.faults.ledger import Register, Time, is_same, registers
 from tests.persisters.faults.neighbours import CrSqliteNeighbour, Neighbour, merge_into
 from tests.persisters.faults.pace import PacedLoop
-from tests.persisters.faults.plan import CELLS, Life, Step
+from tests.persisters.faults.plan import CELLS, LOCAL, Life, Step
 from tests.persisters.faults.rigs import DatabaseRig, make_rig
 from tests.persisters.faults.sabotage import sabotaged
 
@@ -124,7 +124,10 @@ class _Run:
         self._time += 1
         self._report("note_step", self._time, str(step))
         self._reach_point()
+        before = self._cells()
         await getattr(self, "_" + step.kind)(*step.args)
+        if step.kind in LOCAL:
+            self._note_edits(before)
         if self._trouble:
             raise self._trouble[0]
 
@@ -136,47 +139,47 @@ class _Run:
     # ------------------------------------------------------------------ the store is written
 
     async def _write(self, row_id: str, cell_id: str, value: Any) -> None:
-        self._note_local(Register("todo", row_id, cell_id), value)
         self._store.set_cell("todo", row_id, cell_id, value)
 
     async def _drop_cell(self, row_id: str, cell_id: str) -> None:
-        if self._store.get_cell_ids("todo", row_id) == [cell_id]:
-            await self._drop_row(row_id)  # a row without cells is none
-        elif self._store.has_cell("todo", row_id, cell_id):
-            self._note_local(Register("todo", row_id, cell_id), MISSING)
-            self._store.del_cell("todo", row_id, cell_id)
+        self._store.del_cell("todo", row_id, cell_id)
 
     async def _drop_row(self, row_id: str) -> None:
-        there = self._store.get_row("todo", row_id)
-        if there:
-            for cell_id in CELLS:
-                # What the store has not heard of stays if the row comes back before the deletion is saved.
-                self._note_local(Register("todo", row_id, cell_id), MISSING, cell_id not in there)
-            self._store.del_row("todo", row_id)
+        self._store.del_row("todo", row_id)
 
     async def _replace_row(self, row_id: str, row: dict[str, Any]) -> None:
-        for cell_id in {**self._store.get_row("todo", row_id), **row}:
-            self._note_local(Register("todo", row_id, cell_id), row.get(cell_id, MISSING))
         self._store.set_row("todo", row_id, row)
 
     async def _write_pair(self, name: str, value: Any) -> None:
         with self._store.transaction():
-            for register in pair(name):
-                self._note_local(register, value)
             self._store.set_cell("pets", name, "n", value).set_value(f"pair {name}", value)
 
     async def _write_value(self, value_id: str, value: Any) -> None:
-        self._note_local(Register("", "", value_id), value)
         self._store.set_value(value_id, value)
 
     async def _transaction(self, steps: tuple[Step, ...]) -> None:
         with self._store.transaction():
             for step in steps:
-                self._time += 1 / 8
                 await getattr(self, "_" + step.kind)(*step.args)
 
-    def _note_local(self, register: Register, value: Any, may_lose: bool = False) -> None:
-        self._report("note_local", self._time, register, value, may_lose)
+    def _cells(self) -> dict[Register, Any]:
+        tables, values = self._store.get_content()
+        return dict(registers((tables, values)))
+
+    def _note_edits(self, before: dict[Register, Any]) -> None:
+        """Tell what is different now: only that is an edit, whatever was written on the way."""
+        now = self._cells()
+        for register in {**before, **now}:
+            value = now.get(register, MISSING)
+            if not is_same(before.get(register, MISSING), value):
+                self._report("note_local", self._time, register, value, False)
+        rows = {register[:2] for register in before} - {register[:2] for register in now}
+        for table_id, row_id in rows:
+            # What the store has not heard of stays if the row comes back before its deletion is saved.
+            for cell_id in CELLS:
+                register = Register(table_id, row_id, cell_id)
+                if table_id == "todo" and register not in before:
+                    self._report("note_local", self._time, register, MISSING, True)
 
     # ------------------------------------------------------------------ others write
 

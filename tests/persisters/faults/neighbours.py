@@ -223,7 +223,7 @@ class _JsonTextNeighbour(_SqlNeighbour):
                 rows = self.connection.execute("SELECT store FROM stores WHERE _id = '_'").fetchall()
                 if not rows:
                     raise apsw.SQLError("there is no text yet")
-                text = _edited(rows[0][0], edit)
+                text = _edited(str(rows[0][0]), edit)
                 self.connection.execute("UPDATE stores SET store = ? WHERE _id = '_'", (text,))
 
         return not self._is_locking and self._try(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final, NamedTuple, TypeAlias
 
-__all__ = ["CELLS", "MEDIA", "PAIRS", "ROWS", "VALUE_IDS", "Life", "Plan", "Step", "make_plan"]
+__all__ = ["CELLS", "LOCAL", "MEDIA", "PAIRS", "ROWS", "VALUE_IDS", "Life", "Plan", "Step", "make_plan"]
 
 MEDIA: Final = (
     "cr-sqlite tabular",
@@ -65,9 +65,9 @@ class Plan(NamedTuple):
 
 _Weights: TypeAlias = dict[str, int]
 
-_LOCAL: Final[_Weights] = {"write": 10, "drop_cell": 2, "drop_row": 2, "replace_row": 2, "write_pair": 3}
+_PARTS: Final[_Weights] = {"write": 10, "drop_cell": 2, "drop_row": 2, "replace_row": 2, "write_pair": 3}
 _ALWAYS: Final[_Weights] = {
-    **_LOCAL,
+    **_PARTS,
     "write_value": 2,
     "transaction": 3,
     "foreign_write": 5,
@@ -83,6 +83,9 @@ _ALWAYS: Final[_Weights] = {
     "fault": 5,
     "mend": 4,
 }
+LOCAL: Final = frozenset((*_PARTS, "write_value", "transaction"))
+"""The kinds of steps that write to the store."""
+
 _WITH_PEERS: Final[_Weights] = {"peer_write": 5, "peer_drop_row": 1, "merge": 5, "push": 3}
 _FAULTS: Final = ("full", "io", "sync", "lock", "read-only")
 
@@ -108,7 +111,7 @@ class _Planner:
 
     def _life(self, is_deadly: bool) -> Life:
         chance = self._random
-        early = tuple(self._step(_LOCAL) for _ in range(chance.choice((0, 0, 2))))
+        early = tuple(self._step(_PARTS) for _ in range(chance.choice((0, 0, 2))))
         steps = tuple(self._step(self._weights) for _ in range(chance.randint(*_STEPS_A_LIFE)))
         fatal = chance.randint(1, _LONGEST_WAY_TO_A_KILL) if is_deadly else None
         return Life(early, steps, fatal)
@@ -134,7 +137,7 @@ class _Planner:
             case "write_value":
                 return chance.choice(VALUE_IDS), self._value()
             case "transaction":
-                return (tuple(self._step(_LOCAL) for _ in range(3)),)
+                return (tuple(self._step(_PARTS) for _ in range(3)),)
             case "turn":
                 return (chance.choice((1, 1, 2, 3, 10)),)
             case "work":

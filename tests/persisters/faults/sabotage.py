@@ -46,7 +46,7 @@ def _write_rows_in_transactions_of_their_own(stack: ExitStack) -> None:
 def _write_over_the_file(stack: ExitStack) -> None:
     def replace_text(path: Path, text: str, announce: Callable[[Any], None]) -> None:
         with path.open("w") as file:
-            files.os.fsync(file.fileno())
+            vars(files)["os"].fsync(file.fileno())
             file.write(text)
         announce(files.signature(path))
 

@@ -8,7 +8,7 @@ import pytest
 
 from replicell.store import MISSING
 from tests.persisters.faults.history import History
-from tests.persisters.faults.ledger import BrokenPromiseError, Ledger, Register, pair
+from tests.persisters.faults.ledger import BrokenPromiseError, Content, Ledger, Register, pair
 from tests.persisters.faults.sabotage import SABOTAGES
 
 CELL = Register("todo", "1", "a")
@@ -101,7 +101,7 @@ def test_a_deleted_row_stays_deleted_unless_it_had_unsaved_edits() -> None:
         ledger.note_foreign_deletion(6, "1")
         ledger.note_loaded(7, 8)
         ledger.note_flushed(0, 9, 10)
-        content = ({"todo": {"1": {"a": "whole", "b": "unsaved"}}}, {})
+        content: Content = ({"todo": {"1": {"a": "whole", "b": "unsaved"}}}, {})
         if is_edited:
             ledger.check(content, "now")
         else:

@@ -69,6 +69,37 @@ async def test_a_failing_statement_rolls_everything_back(connection: sqlite3.Con
     assert connection.execute("SELECT * FROM todo").fetchall() == [("1", "Milk", None), ("2", "Tea", 1)]
 
 
+async def test_many_rows_take_few_calls(connection: sqlite3.Connection) -> None:
+    calls: list[str] = []
+
+    def execute(sql: str, bindings: Any) -> Any:
+        calls.append(sql)
+        return connection.execute(sql, bindings)
+
+    rows = {str(number): {"a": number, "b": f"text {number}"} for number in range(1_000)}
+    store = create_store().set_table("todo", {**rows, "x": {"a": 1}})
+    async with create_custom_sqlite_persister(store, CONFIG, execute) as persister:
+        await persister.save()
+    assert connection.execute("SELECT count(*), sum(a) FROM todo").fetchall() == [(1_001, 499_501)]
+    assert len([sql for sql in calls if sql.startswith("INSERT")]) == 5
+
+
+async def test_empty_columns_and_tables_are_dropped_by_a_save_that_may(
+    connection: sqlite3.Connection,
+) -> None:
+    save = {"tableName": "todo", "deleteEmptyColumns": True, "deleteEmptyTable": True}
+    config = {"mode": "tabular", "tables": {"load": {"todo": "todo"}, "save": {"todo": save}}}
+    store = create_store().set_row("todo", "1", {"a": 1, "b": 2})
+    async with create_custom_sqlite_persister(store, config, connection.execute) as persister:
+        await persister.save()
+        store.del_cell("todo", "1", "a")
+        await persister.save()
+        assert connection.execute("SELECT * FROM todo").fetchall() == [("1", 2)]
+        store.del_table("todo")
+        await persister.save()
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'todo'").fetchone() == (0,)
+
+
 async def test_persisters_of_one_connection_share_a_lock(connection: sqlite3.Connection) -> None:
     async def execute(sql: str, bindings: Any) -> Any:
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import statistics
 import subprocess
@@ -19,8 +20,10 @@ import pytest
 from replicell.persisters import (
     ConfigError,
     CrSqliteDatabase,
+    DatabaseFullError,
     SchemaError,
     SqliteDatabase,
+    Status,
     TabularConfig,
     UnreadableCellError,
     UnstorableCellError,
@@ -341,11 +344,109 @@ async def test_what_no_cell_can_be_is_reported_and_left_alone(db: SqliteDatabase
     ]
 
 
-@pytest.mark.parametrize("option", ["deleteEmptyColumns", "deleteEmptyTable"])
-def test_dropping_what_others_may_use_is_refused(option: str, file: Path) -> None:
-    config = {"mode": "tabular", "tables": {"save": {"todo": {"tableName": "todo", option: True}}}}
-    with pytest.raises(ConfigError, match="other programs may use"):
+@pytest.mark.parametrize("name", ["order", "to-do", "a b", 'so "called"', "Größe", "12", "crsql_x"])
+async def test_a_table_may_have_any_name_that_sqlite_takes(db: SqliteDatabase, name: str) -> None:
+    config = {
+        "mode": "tabular",
+        "tables": {
+            "load": {name: {"tableId": "todo", "rowIdColumnName": "group", "condition": "$tableName.n < 9"}},
+            "save": {"todo": {"tableName": name, "rowIdColumnName": "group"}},
+        },
+    }
+    store = create_store().set_table("todo", {"1": {"n": 1}, "2": {"n": 2}})
+    persister = await create_sqlite_persister(store, db, config).start_auto_persisting()
+    store.set_cell("todo", "1", "n", 3).del_row("todo", "2")
+    await persister.flush()
+    quoted = '"' + name.replace('"', '""') + '"'
+    assert await db.execute(f"SELECT * FROM {quoted}") == [("1", 3)]
+    await db.execute(f"INSERT INTO {quoted} VALUES ('4', 4), ('9', 9)")
+    await until_store(store, lambda: store.get_table("todo") == {"1": {"n": 3}, "4": {"n": 4}})
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("sqlite_x", "reserved"), ("", "empty"), ("a\0b", "NUL"), ("\ud800", "surrogate")]
+)
+def test_a_name_that_sqlite_does_not_take_is_refused(file: Path, name: str, rule: str) -> None:
+    config = {"mode": "tabular", "tables": {"load": {name: "todo"}}}
+    with pytest.raises(ConfigError, match=rule):
         create_sqlite_persister(create_store(), SqliteDatabase(file), config)
+
+
+def saving(**options: Any) -> dict[str, Any]:
+    return {
+        "mode": "tabular",
+        "tables": {"load": {"todo": "todo"}, "save": {"todo": {"tableName": "todo", **options}}},
+    }
+
+
+async def columns(db: SqliteDatabase) -> list[str]:
+    return [name for (name,) in await db.execute("SELECT name FROM pragma_table_info('todo')")]
+
+
+async def test_columns_that_are_empty_in_store_and_table_are_dropped_by_a_save_that_may(
+    db: SqliteDatabase,
+) -> None:
+    await db.execute("CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL, a, b, c, d, e)")
+    await db.execute("CREATE INDEX by_d ON todo (d)")
+    await db.execute("INSERT INTO todo (_id, a, b) VALUES ('1', 1, 2)")
+    store = create_store()
+    persister = create_sqlite_persister(store, db, saving(delete_empty_columns=True))
+    await persister.load()
+    store.del_cell("todo", "1", "a")
+    await persister.save()
+    assert await columns(db) == ["_id", "b", "d"]
+    store.set_cell("todo", "1", "c", 3)
+    await persister.save()
+    assert await rows(db) == [("1", 2, None, 3)]
+    await db.execute("UPDATE todo SET d = 4")
+    await persister.load()
+    assert store.get_row("todo", "1") == {"b": 2, "c": 3, "d": 4}
+
+
+async def test_a_table_that_is_empty_in_store_and_database_is_dropped_by_a_save_that_may(
+    db: SqliteDatabase,
+) -> None:
+    store = create_store().set_row("todo", "1", {"a": 1})
+    persister = create_sqlite_persister(store, db, saving(delete_empty_table=True))
+    await persister.save()
+    await db.execute("INSERT INTO todo VALUES ('2', 2)")
+    store.del_table("todo")
+    await persister.save()
+    assert await rows(db) == [("2", 2)]
+    await db.execute("DELETE FROM todo")
+    await persister.save()
+    assert await columns(db) == []
+    store.set_row("todo", "3", {"b": 3})
+    await persister.save()
+    assert await rows(db) == [("3", 3)]
+
+
+async def test_persisters_of_one_database_take_turns(db: SqliteDatabase) -> None:
+    one, two = create_store(), create_store()
+    first, second = create_sqlite_persister(one, db, CONFIG), create_sqlite_persister(two, db)
+    free = asyncio.Event()
+    acting = asyncio.ensure_future(first.schedule(free.wait))
+    two.set_row("pets", "1", {"a": 1})
+    saving_too = asyncio.ensure_future(second.save())
+    await db.read(lambda _: None)
+    assert second.status is not Status.SAVING
+    assert not saving_too.done()
+    free.set()
+    await asyncio.gather(acting, saving_too)
+    assert second.get_stats()["saves"] == 1
+
+
+async def test_a_full_disk_is_told_as_such(db: SqliteDatabase) -> None:
+    store = create_store().set_row("todo", "1", {"text": "Milk"})
+    persister = create_sqlite_persister(store, db, CONFIG)
+    await persister.save()
+    await db.execute(f"PRAGMA max_page_count = {(await db.execute('PRAGMA page_count'))[0][0]}")
+    store.set_row("todo", "2", {"text": "x" * 100_000})
+    with pytest.raises(DatabaseFullError, match="make room"):
+        await persister.save()
+    await db.execute("PRAGMA max_page_count = 1000000")
+    await persister.save()
+    assert await db.execute("SELECT length(text) FROM todo ORDER BY 1") == [(4,), (100_000,)]
 
 
 async def test_closing_the_database_closes_the_persister_and_its_thread(file: Path) -> None:
