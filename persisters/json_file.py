@@ -124,6 +124,8 @@ class JsonFilePersister(Persister):
             raise ContentFormatError(
                 f"{self._path} is not UTF-8 ({error}): repair it or name another file. It is left as it is."
             ) from error
+        except IsADirectoryError as error:
+            raise FileAccessError(f"{self._path} is a folder: name a file in it.") from error
         except OSError as error:
             raise FileAccessError(
                 f"{self._path} cannot be read ({error}): check its folder and permissions."

@@ -184,6 +184,8 @@ def _translation(error: apsw.Error, name: str) -> DatabaseError | None:
                 f"{name} is corrupt ({error}): restore it from a backup, or move it away and let another "
                 "replica fill a new one."
             )
+        case apsw.CantOpenError() if Path(name).is_dir():
+            return DatabaseInputOutputError(f"{name} is a folder: name a file in it.")
         case apsw.CantOpenError():
             return DatabaseInputOutputError(
                 f"{name} cannot be opened ({error}): check that its folder exists and may be written."

@@ -118,7 +118,8 @@ class Worker:
 
     def _main(self) -> None:
         try:
-            self._connection = self._engine.connect()
+            with translated(self._name):
+                self._connection = self._engine.connect()
         except BaseException as error:
             self._deliver(self.started, None, error, None)
             return

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,7 +63,7 @@ class History:
                 self._neighbour.unlock()
                 self.trace.append(f"life {number}, to be killed at {life.fatal}")
                 if life.fatal is None:
-                    live(spec, self._note, self._neighbour, _never)
+                    live(spec, self.report, self._neighbour, _never)
                 else:
                     self._live_and_die(spec)
                 self._ledger.note_end(number, spec.began, self._time)
@@ -101,51 +102,51 @@ class History:
                 return
             if name == "failed":
                 raise AssertionError(args[0])
-            if name.startswith("note_"):
-                self._note(name, *args)
-            else:
-                connection.send(getattr(self._neighbour, name)(*args))
+            # Whoever tells something waits for the answer, or it would be looked at too late.
+            answer = getattr(self if name.startswith("note_") else self._neighbour, name)(*args)
+            connection.send(answer)
 
     # ------------------------------------------------------------------ what lives tell
 
-    def _note(self, name: str, *args: Any) -> None:
-        getattr(self, "_" + name)(*args)
+    def report(self, name: str, *args: Any) -> None:
+        """Take notice of what a life tells."""
+        getattr(self, name)(*args)
 
-    def _note_step(self, time: Time, step: str) -> None:
+    def note_step(self, time: Time, step: str) -> None:
         self._time = time
         self.trace.append(f"{time:6} {step}")
 
-    def _note_local(self, time: Time, register: Register, value: Any, may_lose: bool) -> None:
+    def note_local(self, time: Time, register: Register, value: Any, may_lose: bool) -> None:
         self._ledger.note_local(self._life, time, register, value, may_lose=may_lose)
 
-    def _note_foreign(self, time: Time, register: Register, value: Any) -> None:
+    def note_foreign(self, time: Time, register: Register, value: Any) -> None:
         self._ledger.note_foreign(time, register, value)
         self.trace.append(f"       {register} is now {value!r}")
 
-    def _note_foreign_deletion(self, time: Time, row_id: str) -> None:
+    def note_foreign_deletion(self, time: Time, row_id: str) -> None:
         self._ledger.note_foreign_deletion(time, row_id)
         self.trace.append("       done")
 
-    def _note_merge(self, time: Time, cells: list[tuple[str, str, Any]], rows: list[str]) -> None:
+    def note_merge(self, time: Time, cells: list[tuple[str, str, Any]], rows: list[str]) -> None:
         for row_id in rows:
             self._ledger.note_foreign_deletion(time, row_id, may_lose=True)
         for row_id, cell_id, value in cells:
             self._ledger.note_foreign(time, Register("todo", row_id, cell_id), value, may_lose=True)
         self.trace.append(f"       merged {cells}, {rows}")
 
-    def _note_flushed(self, called: Time, done: Time) -> None:
+    def note_flushed(self, called: Time, done: Time) -> None:
         self._ledger.note_flushed(self._life, called, done)
         self.trace.append(f"       what was called at {called} is flushed")
         self._check(f"flushed at {done}")
 
-    def _note_loaded(self, called: Time, done: Time) -> None:
+    def note_loaded(self, called: Time, done: Time) -> None:
         self._ledger.note_loaded(called, done)
         self.trace.append(f"       what was called at {called} is loaded")
 
-    def _note_error(self, error: str) -> None:
+    def note_error(self, error: str) -> None:
         self.trace.append(f"       {error}")
 
-    def _note_settled(self, time: Time, tables: Any, values: Any) -> None:
+    def note_settled(self, time: Time, tables: Any, values: Any) -> None:
         self._time = time
         self._settled = (tables, values)
         self._ledger.note_flushed(self._life, time, time)
@@ -220,30 +221,26 @@ def _never() -> NoReturn:
 def _live_apart(spec: LifeSpec, connection: Connection) -> None:
     """Live a life in a process of its own."""
 
-    def report(name: str, *args: Any) -> None:
+    def ask(name: str, *args: Any) -> Any:
         connection.send((name, args))
+        return connection.recv()
 
     def die() -> NoReturn:
-        connection.send(("fatal", ()))
-        connection.recv()
+        ask("fatal")
         raise AssertionError("nobody has killed this process")
 
     try:
-        live(spec, report, _Elsewhere(connection), die)  # type: ignore[arg-type]  # it has a neighbour's methods
-        report("ended")
+        live(spec, ask, _Elsewhere(ask), die)  # type: ignore[arg-type]  # it has a neighbour's methods
+        connection.send(("ended", ()))
     except BaseException:
-        report("failed", traceback.format_exc())
+        connection.send(("failed", (traceback.format_exc(),)))
 
 
 class _Elsewhere:
     """A neighbour in another process."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            self._connection.send((name, args))
-            return self._connection.recv()
-
-        return call
+        return partial(self._ask, name)
