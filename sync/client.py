@@ -7,7 +7,7 @@ import inspect
 import logging
 import ssl as ssl_module
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias
@@ -63,6 +63,7 @@ _REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
     404: "protocol",
 }
 _TOKEN_REASONS: Final[frozenset[ProblemCode]] = frozenset(("unauthorized", "forbidden", "expired"))
+_NO_SUCH_NAME: Final = 400
 _CROWDED_STATUSES: Final = frozenset((429, 503))
 _CROWDED_SECONDS: Final = 5.0
 _MOST_PATIENCE: Final = 300.0
@@ -75,7 +76,7 @@ class _End(NamedTuple):
     Args:
         detail: What went wrong.
         refusal: The reason if it was a refusal.
-        rest: Seconds to wait in any case, because the server asks for it.
+        rest: Seconds to wait in any case, because the server asks for it; infinite if waiting does not help.
         until_changes: Whether to come back at once when there is something to say.
     """
 
@@ -279,13 +280,13 @@ class SyncClient:
         elif self._status is SyncStatus.REFUSED:
             self._wake_waiters()
 
-    async def revert(self, *changes: RefusedChange) -> tuple[RefusedChange, ...]:
+    async def revert(self, changes: Iterable[RefusedChange] | None = None) -> tuple[RefusedChange, ...]:
         """Take refused edits back: the server's cells come in their place, and rows that it does not have go.
 
         A cell that was edited again after it was refused is left alone, for that edit is judged anew.
 
         Args:
-            changes: Some of `refused_changes`, which they leave; all if none is given.
+            changes: Some of `refused_changes`, which they leave; None for all.
 
         Returns:
             What was taken back.
@@ -296,7 +297,7 @@ class SyncClient:
         """
         self._require_started()
         by_row: dict[tuple[str, bytes], list[RefusedChange]] = {}
-        for change in changes or tuple(self._refused):
+        for change in tuple(self._refused) if changes is None else changes:
             by_row.setdefault((change.table, change.pk), []).append(change)
         reverted: list[RefusedChange] = []
         for (table, pk), of_row in by_row.items():
@@ -425,7 +426,7 @@ class SyncClient:
 
     def _seconds_to_rest(self, end: _End, attempt: int) -> float | None:
         """Return how long to wait before the next attempt, None for until something is changed here."""
-        if end.refusal in _TOKEN_REASONS and not callable(self._token):
+        if end.rest == float("inf") or (end.refusal in _TOKEN_REASONS and not callable(self._token)):
             return None
         if end.refusal == "expired":
             return self._backoff.delay(attempt)
@@ -457,7 +458,9 @@ class SyncClient:
             # Whoever answers need not be a server of ours: it may be a whole page.
             words = (error.response.body or b"").decode(errors="replace").split()
             text = f"the server answers {status}: {' '.join(words)[:_MAX_ANSWER]}"
-            rest = _seconds(error.response.headers.get("Retry-After")) if status in _CROWDED_STATUSES else 0.0
+            rest = float("inf") if status == _NO_SUCH_NAME else 0.0
+            if status in _CROWDED_STATUSES:
+                rest = _seconds(error.response.headers.get("Retry-After"))
             return _End(text, _REFUSING_STATUSES.get(status), rest)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             return _End(f"cannot connect: {in_plain_words(error)}")

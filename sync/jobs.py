@@ -68,6 +68,7 @@ class Job(Generic[_Result]):
         done: To be called with the result once it is committed.
         failed: To be called with the exception if it was rolled back.
         changes: How many incoming changes it merges.
+        batches: In how many batches they came.
     """
 
     mode: Literal["read", "write", "run"]
@@ -75,6 +76,7 @@ class Job(Generic[_Result]):
     done: Callable[[_Result], None]
     failed: Callable[[BaseException], None]
     changes: int = 0
+    batches: int = 0
 
 
 class Batch(NamedTuple):

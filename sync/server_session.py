@@ -322,7 +322,14 @@ class ServerSession(Session):
         )
         count = sum(len(batch.rows) for batch in batches)
         self._emit(
-            Job("write", partial(_if_valid, self._lease, take), self._taken_in, self._job_failed, count)
+            Job(
+                "write",
+                partial(_if_valid, self._lease, take),
+                self._taken_in,
+                self._job_failed,
+                count,
+                len(batches),
+            )
         )
 
     def _taken_in(self, taken: TakenIn | None) -> None:
@@ -330,8 +337,9 @@ class ServerSession(Session):
         if taken is None:
             return
         if self.state != "closed" and self._inbound is not None:
-            self._inbound.applied()
+            # Before the acknowledgement, so that who is synced knows what was refused.
             self._report(taken)
+            self._inbound.applied()
         self._room.committed(taken, self.site_id)
         if self._inbound is not None:
             self._confirm_later(self._inbound)

@@ -29,6 +29,8 @@ __all__ = ["ServedConnection"]
 
 _log = logging.getLogger("replicell.sync.server")
 
+_SECONDS_A_BATCH: Final = 0.0002
+"""About what it takes to read a small batch, before it is applied, and to answer it."""
 _TOKEN_PAUSE: Final = 0.2
 """Seconds between two looks at new tokens of one connection, so that nobody tries out many."""
 
@@ -135,7 +137,7 @@ class ServedConnection:
         seconds = self._turn.delay()
         if self._bucket is not None:
             seconds = max(seconds, self._bucket.take(job.changes))
-        timed = replace(job, function=partial(self._timed, asyncio.get_running_loop(), job.function))
+        timed = replace(job, function=partial(self._timed, asyncio.get_running_loop(), job))
         if seconds > 0:
             self._start(self._emit_later(timed, seconds))
         else:
@@ -144,14 +146,15 @@ class ServedConnection:
     def _timed(
         self,
         loop: asyncio.AbstractEventLoop,
-        function: Callable[[apsw.Connection], Any],
+        job: Job[Any],
         conn: apsw.Connection,
     ) -> Any:
         began = time.perf_counter()
         try:
-            return function(conn)
+            return job.function(conn)
         finally:
-            loop.call_soon_threadsafe(self._turn.used, time.perf_counter() - began)
+            seconds = time.perf_counter() - began + job.batches * _SECONDS_A_BATCH
+            loop.call_soon_threadsafe(self._turn.used, seconds)
 
     async def _emit_later(self, action: Action, seconds: float) -> None:
         await asyncio.sleep(seconds)

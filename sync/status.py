@@ -21,6 +21,7 @@ class SyncStatus(Enum):
     PAUSED = "paused"
     """Not connected because it was told so."""
     REFUSED = "refused"
-    """The server does not take this client; it tries again now and then, and the detail says why."""
+    """The server does not take this client; the detail says why. What time may cure is tried again now and
+    then; after a refused token or room name it stays so until `resume` or another token."""
     CLOSED = "closed"
     """Not started, or closed."""

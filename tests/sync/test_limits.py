@@ -71,9 +71,6 @@ async def refused_by(websocket: ClientConnection, number: int, *changes: Change)
     """Send changes as one version; the keys and reasons of those that were refused."""
     await tell(websocket, Changes(EPOCH, number - 1, number, number, 0, True, list(changes)))
     found: list[tuple[bytes, str]] = []
-    await hear(websocket, Ack)
-    # Refusals come right behind the acknowledgement, and before the answer to what is sent next.
-    await tell(websocket, Changes(EPOCH, number, number, 0, 0, True, []))
     async with asyncio.timeout(PATIENCE):
         while not isinstance(message := decode(await websocket.recv()), Ack):
             if isinstance(message, Problem):

@@ -375,6 +375,20 @@ class TestRefusals:
             await sync.wait_until_synced(PATIENCE)
         assert caught.value.code == "forbidden"
 
+    async def test_a_room_name_that_cannot_be_is_asked_for_once(
+        self, open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
+    ) -> None:
+        server = await open_server()
+        backoff = Backoff(initial=0.001, maximum=0.001, refused=0.001)
+        sync = await open_client(await open_database("a"), f"{server.url}/a//b", backoff=backoff)
+        statuses: list[SyncStatus] = []
+        await reached(sync, SyncStatus.REFUSED)
+        sync.add_status_listener(lambda _, status, __: statuses.append(status))
+        other = await open_client(await open_database("b"), f"{server.url}/a/b")
+        await other.wait_until_synced(PATIENCE)
+        assert statuses == []
+        assert "the room name 'a//b' is not allowed" in sync.status_detail
+
 
 def no_beer(changes: ChangeSet, identity: Identity) -> str | None:
     """Refuse whole transactions in which somebody but Anna drinks."""
@@ -447,7 +461,8 @@ class TestChangesThatAreRefused:
         await put(a, "2", "beer")
         await sync_a.wait_until_synced(PATIENCE)
 
-        await sync_a.revert(*(change for change in sync_a.refused_changes if change.key == ("1",)))
+        assert await sync_a.revert([]) == ()
+        await sync_a.revert(change for change in sync_a.refused_changes if change.key == ("1",))
 
         assert await rows(a) == {"2": "beer"}
         assert {change.key for change in sync_a.refused_changes} == {("2",)}
@@ -464,7 +479,7 @@ class TestChangesThatAreRefused:
         await sync_b.wait_until_synced(PATIENCE)
         assert await rows(b) == {"1": "juice"}
 
-        reverted = await sync_a.revert(*(change for change in refused if change.column == "text"))
+        reverted = await sync_a.revert(change for change in refused if change.column == "text")
 
         assert reverted == ()
         assert await rows(a) == {"1": "juice"}
