@@ -186,7 +186,11 @@ class RoomHost:
         await self._node.prepare(name, path)
         opened = OpenRoom(name, CrSqliteDatabase(path))
         await opened.open(self._schema_policy, self._options, self._limits)
-        opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
+        try:
+            opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
+        except BaseException:
+            await opened.db.close()
+            raise
         _log.info("room %r is open", name)
         return opened
 

@@ -11,10 +11,13 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+import apsw
 import nats
 from websockets.asyncio.client import connect
 
@@ -40,7 +43,10 @@ OPEN_ROOMS = 200
 BEFORE_LOSS = 1.0
 QUICK = Backoff(initial=0.05, maximum=0.5)
 NOTE = TableSchema("note", ("id",), ("words", "number"))
-PUT = "INSERT INTO note(id, words, number) VALUES (?, ?, ?) ON CONFLICT(id) DO UPDATE SET number = excluded.number"
+PUT = (
+    "INSERT INTO note(id, words, number) VALUES (?, ?, ?)"
+    " ON CONFLICT(id) DO UPDATE SET number = excluded.number"
+)
 TEN_SECONDS = at_most(10.0, "10 s")
 
 
@@ -86,6 +92,9 @@ async def bench(nodes: int, *, shared: bool) -> AsyncIterator[Bench]:
         yield made
 
 
+Loss: TypeAlias = Callable[[Bench], Coroutine[None, None, None]]
+
+
 def cluster_figures() -> Iterator[Figure]:
     """Measure all lines."""
     alone_trip, alone_ack = asyncio.run(journeys(1, shared=False))
@@ -108,7 +117,7 @@ def cluster_figures() -> Iterator[Figure]:
     )
     yield figure("opening a room", opening, alone_opening)
 
-    losses: list[tuple[str, Callable[[Bench], Awaitable[None]]]] = [
+    losses: list[tuple[str, Loss]] = [
         ("the loss of the clients' server node", lose_node),
         ("the loss of a NATS server", lose_follower),
         ("the loss of the stream's leader", lose_leader),
@@ -162,8 +171,12 @@ async def throughput(nodes: int, *, shared: bool) -> float:
 async def write(db: CrSqliteDatabase, sync: SyncClient) -> None:
     for number in range(TRANSACTIONS):
         rows = [(f"{number}-{each}", "some words of a note", each) for each in range(ROWS_IN_EACH)]
-        await db.write(lambda conn, rows=rows: conn.executemany(PUT, rows))
+        await db.write(partial(put_all, rows=rows))
     await sync.wait_until_synced(PATIENCE)
+
+
+def put_all(conn: apsw.Connection, rows: list[tuple[str, str, int]]) -> None:
+    conn.executemany(PUT, rows)
 
 
 async def room_costs(*, shared: bool) -> tuple[float, float]:
@@ -184,9 +197,9 @@ async def room_costs(*, shared: bool) -> tuple[float, float]:
         return (resident_bytes(node.pid) - before) / OPEN_ROOMS, seconds / OPEN_ROOMS
 
 
-async def longest_pause(lose: Callable[[Bench], Awaitable[None]]) -> tuple[float, float]:
-    """Write row after row, each once the one before is acknowledged, and lose a machine meanwhile: the longest
-    time for a row, and the usual one."""
+async def longest_pause(lose: Loss) -> tuple[float, float]:
+    """Write row after row, each once the one before is acknowledged, and lose a machine meanwhile: the
+    longest time for a row, and the usual one."""
     async with bench(2, shared=True) as made:
         gateway = await made.stack.enter_async_context(Gateway([node.port for node in made.nodes]))
         db, sync = await made.client(gateway.port, "room")

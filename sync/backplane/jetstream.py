@@ -40,7 +40,7 @@ _MARGIN: Final = 8 * 1024
 """What headers and the protocol need of the biggest message; one that is too big would cut the connection."""
 _MAX_PAYLOAD: Final = 4 * 1024 * 1024
 
-_OTHER_CONFIGURATION: Final = 10058
+_NO_SUCH_STREAM: Final = 10059
 _UNREACHABLE: Final = (
     nats_errors.TimeoutError,
     nats_errors.NoRespondersError,
@@ -117,8 +117,6 @@ class JetStreamBackplane:
         self._ready = asyncio.Event()
         self._identity = ""
         self._logs: set[JetStreamLog] = set()
-        self._look_at = 0.0
-        self._looking: asyncio.Task[None] | None = None
         self._reported = ""
 
     @property
@@ -148,12 +146,10 @@ class JetStreamBackplane:
 
     async def close(self) -> None:
         """Disconnect."""
-        tasks = [task for task in (self._connecting, self._looking) if task is not None]
-        self._connecting = None
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])
         client, self._client = self._client, None
         self._ready.clear()
         if client is not None:
@@ -249,16 +245,22 @@ class JetStreamBackplane:
 
         return stop
 
-    def check_identity(self, identity: str) -> None:
-        """Find out whether the stream still is the one that it was; nobody is held up by that.
+    async def verify(self, identity: str) -> None:
+        """Find out whether the stream still is the one that it was.
 
         Raises:
-            StreamReplacedError: It is known to be another one, or was just made anew.
+            StreamReplacedError: It is another one, or was just made anew.
+            UnreachableError: That cannot be found out now.
         """
-        loop = asyncio.get_running_loop()
-        if self._looking is None and loop.time() >= self._look_at:
-            self._look_at = loop.time() + _LOOK_SECONDS
-            self._looking = loop.create_task(self._look())
+        await self._find_streams()
+        self.check_identity(identity)
+
+    def check_identity(self, identity: str) -> None:
+        """Tell whether the stream is the one that it was, as far as is known.
+
+        Raises:
+            StreamReplacedError: It is another one.
+        """
         if identity != self._identity:
             raise StreamReplacedError(f"the stream {self.stream!r} was deleted and made anew")
 
@@ -278,26 +280,21 @@ class JetStreamBackplane:
                 **self._connect_options,
             },
         )
-        while not self._ready.is_set():
+        while True:
             try:
                 await self._find_streams()
             except UnreachableError as error:
-                self._report(f"JetStream is not ready yet: {error}")
+                self._report(f"JetStream is out of reach, or has no leader: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
-            else:
+                continue
+            if not self._ready.is_set():
                 self._ready.set()
                 _log.info("rooms are shared through the stream %r", self.stream)
-
-    async def _look(self) -> None:
-        try:
-            await self._find_streams()
-        except UnreachableError as error:
-            _log.debug("JetStream has no leader, or is out of reach: %s", error)
-        finally:
-            self._looking = None
+            # Somebody may delete a stream, and another node be the first to make it anew.
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _find_streams(self) -> None:
-        """Create the streams where they are missing; what is there already stays as it is."""
+        """Look at the streams, and create them where they are missing."""
         log = await self._find_stream(
             {
                 "name": self.stream,
@@ -306,10 +303,13 @@ class JetStreamBackplane:
                 "republish": {"src": f"{self.stream}.log.>", "dest": f"{self.stream}.live.>"},
             }
         )
+        before, self._identity = self._identity, str(log["created"])
+        if before != self._identity:
+            for each in list(self._logs):
+                each.look_again()
         await self._find_stream(
             {"name": f"{self.stream}-snapshots", "subjects": [f"{self.stream}.snapshot.>"]}
         )
-        self._identity = str(log["created"])
 
     async def _find_stream(self, configuration: dict[str, Any]) -> dict[str, Any]:
         common = {
@@ -321,10 +321,9 @@ class JetStreamBackplane:
             "allow_direct": True,
         }
         name = configuration["name"]
-        answer = await self.api(f"STREAM.CREATE.{name}", {**common, **configuration})
-        code = answer.get("error", {}).get("err_code")
-        if code == _OTHER_CONFIGURATION:
-            answer = await self.api(f"STREAM.INFO.{name}", {})
+        answer = await self.api(f"STREAM.INFO.{name}", {})
+        if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
+            answer = await self.api(f"STREAM.CREATE.{name}", {**common, **configuration})
         if "error" in answer:
             raise UnreachableError(f"stream {name}: {answer['error'].get('description')}")
         return answer

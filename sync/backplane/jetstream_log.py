@@ -44,6 +44,7 @@ _BATCH: Final = 256
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _QUEUE_BYTES: Final = 16 * 1024 * 1024
 _PIECE: Final = 512 * 1024
+_PIECE_OVERHEAD: Final = 4096
 
 _IN_PROCESS: Final = 10158
 _FULL: Final = 10077
@@ -90,14 +91,17 @@ class JetStreamLog:
 
     async def last(self) -> int:
         message = await self._patiently(lambda: self._last_message(self._backplane.stream, self._subject))
-        return 0 if message is None else int(message["seq"])
+        self._newest = 0 if message is None else int(message["seq"])
+        return self._newest
 
     async def follow(self, after: int) -> AsyncGenerator[Sequence[Entry], None]:
         self._behind = True
+        await self.last()
         stop = await self._patiently(lambda: self._backplane.subscribe(self._live_subject, self._on_live))
         self._backplane.joined(self)
         try:
             while True:
+                self._check_identity()
                 if self._behind:
                     self._behind = False
                     async with aclosing(self._backlog(after)) as backlog:
@@ -118,8 +122,9 @@ class JetStreamLog:
             return False
         snapshot = os.urandom(8).hex()
         first = pieces = 0
+        size = min(_PIECE, self._max_payload - _PIECE_OVERHEAD)
         with content.open("rb") as file:
-            while piece := await asyncio.to_thread(_next_piece, file.read):
+            while piece := await asyncio.to_thread(_next_piece, file.read, size):
                 message_id = f"{snapshot}-{pieces}"
                 sequence = await self._store(
                     self._snapshots, self._pieces_subject, snapshot.encode() + piece, message_id
@@ -178,11 +183,16 @@ class JetStreamLog:
             raise BackplaneError(f"an entry of {len(payload)} bytes is too big: cut it into parts")
         headers = {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
         delay = _FIRST_DELAY
+        doubtful = False
         while True:
             try:
                 reply = await self._backplane.request(subject, payload, headers)
                 answer: dict[str, Any] = json.loads(reply.data) if reply.data else {}
                 if "seq" in answer:
+                    if doubtful:
+                        # It was away for a moment: is it still the one that has all the entries before?
+                        await self._backplane.verify(self._identity)
+                    self._check_identity()
                     return int(answer["seq"])
                 error = answer.get("error", {})
                 if error.get("err_code") == _FULL:
@@ -192,6 +202,7 @@ class JetStreamLog:
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
                 self._check_identity()
+                doubtful = True
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
@@ -232,7 +243,6 @@ class JetStreamLog:
         except TimeoutError:
             # What was republished last may have got lost, and nothing came after it to tell.
             self._behind = True
-            self._check_identity()
         self._awake.clear()
 
     async def _backlog(self, after: int) -> AsyncGenerator[list[Entry], None]:
@@ -248,8 +258,9 @@ class JetStreamLog:
                 after = entries[-1].sequence
                 yield entries
             else:
-                # The server that was asked lags behind.
+                # The server that was asked lags behind the leader.
                 await asyncio.sleep(_FIRST_DELAY)
+                await self.last()
 
     async def _read(self, after: int) -> tuple[list[Entry], int]:
         wanted = {"seq": after + 1, "next_by_subj": self._subject, "batch": _BATCH, "max_bytes": _BATCH_BYTES}
@@ -334,6 +345,6 @@ class JetStreamLog:
             delay = min(2 * delay, _LONGEST_DELAY)
 
 
-def _next_piece(read: Callable[[int], bytes]) -> bytes:
-    content = read(_PIECE)
+def _next_piece(read: Callable[[int], bytes], size: int) -> bytes:
+    content = read(size)
     return zlib.compress(content, 1) if content else b""

@@ -15,6 +15,7 @@ translated to a position, and the position to a version here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,7 @@ from replicell.persisters.crsqlite.epochs import Cursor, current_epoch
 from replicell.sync import ledger
 from replicell.sync.announcements import announce
 from replicell.sync.backplane.entries import Part, Publication, decode_publication
+from replicell.sync.backplane.interface import BackplaneError
 from replicell.sync.jobs import Batch, TakenIn, take_in
 from replicell.sync.ledger import LOG_SITE_ID
 
@@ -41,6 +43,8 @@ __all__ = [
     "read_unpublished",
     "translate",
 ]
+
+_log = logging.getLogger("replicell.sync.backplane")
 
 _KEPT_ENTRIES: Final = 10_000
 _KEPT_MARKS: Final = 256
@@ -218,10 +222,10 @@ def apply_parts(
         if part.run == run:
             continue
         content = _whole(conn, part)
-        if content is not None:
-            publication = decode_publication(content)
+        publication = None if content is None else _decoded(content)
+        if publication is not None:
             _note(conn, part.site_id, publication)
-            batches.append(Batch(b"", 0, True, publication.rows, len(content)))
+            batches.append(Batch(b"", 0, True, publication.rows, 0))
     position = parts[-1][0]
 
     def store_position(conn: apsw.Connection, _: Cursor) -> None:
@@ -362,6 +366,15 @@ def _whole(conn: apsw.Connection, part: Part) -> bytes | None:
     ).fetchall()
     conn.execute("DELETE FROM replicell_log_parts WHERE site_id = ?", (part.site_id,))
     return b"".join(chunk for (chunk,) in chunks) if len(chunks) == part.parts else None
+
+
+def _decoded(content: bytes) -> Publication | None:
+    try:
+        return decode_publication(content)
+    except BackplaneError as error:
+        # It will never do. Nodes that differ for it find that out when they compare their content.
+        _log.error("%s", error)
+        return None
 
 
 def _note(conn: apsw.Connection, site_id: bytes, publication: Publication) -> None:

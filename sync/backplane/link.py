@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import apsw
@@ -54,6 +55,7 @@ _log = logging.getLogger("replicell.sync.backplane")
 
 _GROUP_BYTES: Final = 256 * 1024
 _RETRY_SECONDS: Final = 1.0
+_PEERS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ class RoomLink:
             elif part.schema and part.run != self._run:
                 await self._apply_parts(parts)
                 parts = []
-                await self._adopt(decode_publication(part.chunk).tables or [])
+                await self._adopt(self._tables_in(part))
             parts.append((sequence, part))
         await self._apply_parts(parts)
         self._reached(entries[-1].sequence)
@@ -282,6 +284,13 @@ class RoomLink:
         except BackplaneError as error:
             _log.error("room %r: %s", self._name, error)
             return None
+
+    def _tables_in(self, part: Part) -> list[TableAnnouncement]:
+        try:
+            return decode_publication(part.chunk).tables or []
+        except BackplaneError as error:
+            _log.error("room %r: %s", self._name, error)
+            return []
 
     async def _apply_parts(self, parts: list[tuple[int, Part]]) -> None:
         if not parts:
@@ -430,7 +439,7 @@ class RoomLink:
                 await self._tell(log, digest)
 
     async def _tell(self, log: RoomLog, digest: list[int]) -> None:
-        sites = set(self._sites)
+        sites = set(islice(self._sites, _PEERS_AT_ONCE))
         epoch, version, position, peers = await self._db.read(
             partial(journal.read_beacon, catalog=self._catalog, sites=sites)
         )

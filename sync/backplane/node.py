@@ -74,5 +74,9 @@ class Node:
         )
         room.replicator = link
         link.start()
-        await link.catch_up()
+        try:
+            await link.catch_up()
+        except BaseException:
+            await link.close()
+            raise
         return link

@@ -1,0 +1,148 @@
+"""What only JetStream can bring about: streams that are deleted, slow followers, nobody there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.cluster.nats_cluster import NatsCluster
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream_log
+from replicell.sync.backplane.jetstream import JetStreamBackplane
+from replicell.sync.errors import SyncClosedError
+from replicell.sync.server import SyncServer
+from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
+from tests.sync.conftest import OpenClient, OpenDatabase
+from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
+
+
+@pytest.fixture
+def stream() -> str:
+    return f"test-{os.urandom(4).hex()}"
+
+
+@pytest.fixture
+async def backplane(nats_cluster: NatsCluster, stream: str, stack: AsyncExitStack) -> JetStreamBackplane:
+    made = JetStreamBackplane(nats_cluster.urls, stream=stream)
+    await made.start()
+    stack.push_async_callback(made.close)
+    return made
+
+
+@pytest.fixture
+def open_node(stack: AsyncExitStack, tmp_path: Path, nats_cluster: NatsCluster, stream: str) -> OpenNode:
+    async def start(name: str, **options: Any) -> SyncServer:
+        backplane = JetStreamBackplane(nats_cluster.urls, stream=stream)
+        options = {"port": 0, "link_options": QUICK_LINK, "backplane": backplane, **options}
+        return await stack.enter_async_context(SyncServer(tmp_path / f"node-{name}", **options))
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ({"servers": []}, "servers is empty"),
+        ({"servers": ["nats://localhost"], "stream": "a.b"}, "stream name"),
+        ({"servers": ["nats://localhost"], "replicas": 2}, "1, 3 or 5"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], rule: str) -> None:
+    with pytest.raises(BackplaneError, match=rule):
+        JetStreamBackplane(**arguments)
+
+
+async def test_a_backplane_that_is_not_started_opens_no_room() -> None:
+    with pytest.raises(SyncClosedError, match="not started"):
+        await JetStreamBackplane(["nats://localhost"]).open_room("room")
+
+
+async def test_a_server_starts_and_serves_while_nobody_can_be_reached(
+    open_node: OpenNode, open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    nowhere = JetStreamBackplane(["nats://127.0.0.1:9"])
+    node = await open_node("1", backplane=nowhere, link_options=LinkOptions(catch_up_timeout=0.05))
+    a, b = await open_database("a"), await open_database("b")
+    await open_client(a, f"{node.url}/room")
+    await open_client(b, f"{node.url}/room")
+    await put(a, "1", "x")
+    await eventually(b, lambda: has_rows(b, 1))
+    assert not nowhere.connected
+
+
+async def test_streams_that_somebody_deletes_are_made_anew_and_filled_by_the_nodes(
+    open_node: OpenNode,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    backplane: JetStreamBackplane,
+    stream: str,
+) -> None:
+    one = await open_node("1")
+    a = await open_database("a")
+    sync = await open_client(a, f"{one.url}/room")
+    await put(a, "1", "before")
+    await sync.wait_until_synced(PATIENCE)
+
+    for name in (stream, f"{stream}-snapshots"):
+        assert (await backplane.api(f"STREAM.DELETE.{name}", {}))["success"]
+    await put(a, "2", "after")
+    await sync.wait_until_synced(PATIENCE)
+
+    two = await open_node("2")
+    b = await open_database("b", with_table=False)
+    await (await open_client(b, f"{two.url}/room")).wait_until_synced(PATIENCE)
+    assert await rows(b) == {"1": "before", "2": "after"}
+
+
+async def test_a_new_node_begins_with_a_snapshot(
+    open_node: OpenNode,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    backplane: JetStreamBackplane,
+    tmp_path: Path,
+) -> None:
+    one = await open_node("1", link_options=LinkOptions(snapshot_jitter=0.0, snapshot_bytes=1))
+    a = await open_database("a")
+    sync = await open_client(a, f"{one.url}/room")
+    log = await backplane.open_room("room")
+    edits = 0
+    while not await log.snapshot_position():
+        await put(a, "same row", "x" * 10_000 + str(edits))
+        await sync.wait_until_synced(PATIENCE)
+        edits += 1
+        assert edits < 500
+    await put(a, "end", "x")
+    await sync.wait_until_synced(PATIENCE)
+
+    two = await open_node("2")
+    b = await open_database("b", with_table=False)
+    await (await open_client(b, f"{two.url}/room")).wait_until_synced(PATIENCE)
+    assert await rows(b) == await rows(a)
+    async with CrSqliteDatabase(tmp_path / "node-2" / "room.db") as room:
+        # Its journal began at the snapshot, with what the other node knew.
+        assert await room.execute(
+            "SELECT count(*) FROM replicell_log_marks WHERE site_id IS NOT ?", (room.site_id,)
+        )
+    await log.close()
+
+
+async def test_a_slow_follower_costs_bounded_memory_and_misses_nothing(
+    backplane: JetStreamBackplane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetstream_log, "_QUEUE_BYTES", 5000)
+    log = await backplane.open_room("room")
+    found: list[bytes] = []
+    async with asyncio.timeout(PATIENCE), aclosing(log.follow(0)) as coming:
+        await log.append(b"first", "first")
+        found.extend(entry.payload for entry in await anext(coming))
+        for number in range(300):
+            await log.append(b"%d" % number + b"x" * 100, f"id {number}")
+        assert log._queued_bytes <= 5200
+        while len(found) < 301:
+            found.extend(entry.payload for entry in await anext(coming))
+    assert [entry.partition(b"x")[0] for entry in found[1:]] == [b"%d" % number for number in range(300)]
