@@ -71,8 +71,9 @@ class ChangeTracker:
         self._schema_reader = SchemaReader(store)
         self._unsaved = UnsavedChanges()
         self._unstorable: set[Place] = set()
-        self._known_tables: set[Id] = set()
-        self._are_values_known = False
+        # What comes into the store from now on is tracked, so only this may have never been saved.
+        self._unknown_tables = set(store.get_table_ids())
+        self._are_values_known = not store.get_value_ids()
         self._arriving: _Arrival | None = None
         self._is_inserting = False
         self._listener_id: str | None = None
@@ -130,10 +131,10 @@ class ChangeTracker:
             self._unsaved.add_values(self._saved_only(self._store.get_encoded_values()))
             self.edits += bool(self._unsaved.values)
         for table_id in self._store.get_table_ids():
-            if _has(self._scope.saved_tables, table_id) and table_id not in self._known_tables:
+            if _has(self._scope.saved_tables, table_id) and table_id in self._unknown_tables:
                 row_ids = self._store.get_row_ids(table_id)
                 yield from self._note_whole_rows(table_id, row_ids, rows_at_once)
-                self._known_tables.add(table_id)
+                self._unknown_tables.discard(table_id)
 
     def rows_to_find(self, content: LoadedContent) -> dict[Id, dict[Id, None]]:
         """Return the rows of the store, by table, that a medium never had if complete tables lack them."""
@@ -276,9 +277,9 @@ class ChangeTracker:
     def _note_known(self, content: LoadedContent) -> None:
         for table_id, table in content.tables.items():
             if table.is_complete and _has(self._scope.shared_tables, table_id):
-                self._known_tables.add(table_id)
+                self._unknown_tables.discard(table_id)
         if content.values is not None and content.values.is_complete:
-            self._are_values_known = self._scope.loaded_values == self._scope.saved_values
+            self._are_values_known |= self._scope.loaded_values == self._scope.saved_values
 
     def _saved_only(self, values: Mapping[Id, Any]) -> UnsavedCells:
         return {

@@ -365,6 +365,22 @@ async def test_random_edits_of_three_programs_end_alike_in_all_stores_and_in_the
     assert again.get_row_count("pets") == 75
 
 
+async def test_saving_again_writes_nothing_over_what_others_have_edited(medium: Medium) -> None:
+    store = create_store()
+    async with persisting(medium, store) as persister:
+        store.set_row("todo", "1", {"text": "Milk"}).set_value("theme", "dark")
+        await flushed(persister)
+        await persister.stop_auto_persisting()
+        other = create_store()
+        async with persisting(medium, other):
+            other.set_cell("todo", "1", "text", "Bread").set_value("theme", "light")
+        saves = persister.get_stats()["saves"]
+        await persister.save()
+        assert persister.get_stats()["saves"] == saves
+        again = await loaded(medium)
+        assert list(again.get_content()) == [{"todo": {"1": {"text": "Bread"}}}, {"theme": "light"}]
+
+
 # ----------------------------------------------------------------------------------- the end
 
 
