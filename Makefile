@@ -1,6 +1,6 @@
 # Each target does its own set-up; the second time that takes well under a second.
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster movies test check bench conformance simulate fuzz clean
+.PHONY: help demo cluster movies test check bench conformance simulate fuzz soak clean
 
 BIN := .venv/bin
 export PYTHON
@@ -43,6 +43,10 @@ simulate:  ## SEEDS=first-last: more histories of the sync simulation
 fuzz:  ## TARGET=session SECONDS=60: what strangers may send, guided by coverage
 	@tools/prepare --dev --fuzz
 	@$(BIN)/python -m tests.fuzz $(or $(TARGET),session) $(or $(SECONDS),60)
+
+soak:  ## HOURS=8 of faults, kills and others' writes over every medium; SEEDS=first-last instead
+	@tools/prepare --dev
+	@$(BIN)/python -m tests.persisters.faults $(if $(SEEDS),--seeds $(SEEDS),--hours $(or $(HOURS),1)) $(ARGS)
 
 clean:  ## remove what was made here (the cached extension stays)
 	rm -rf .venv build dist benchmarks/node/node_modules src/replicell.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
