@@ -69,24 +69,24 @@ class Grid(NamedTuple):
 
 def panel(title: str, note: str, *parts: str) -> str:
     """Put parts below a heading, with the style that they need."""
-    head = f'<div class="head">{escape(title)} <span class="note">{escape(note)}</span></div>'
+    head = f'<div class="head">{_text(title)} <span class="note">{_text(note)}</span></div>'
     return f'<div class="replicell">{_STYLE}{head}{"".join(parts)}</div>'
 
 
 def section(title: str, note: str, body: str, *, is_open: bool) -> str:
     """Put something below a heading that a click folds and unfolds."""
     return (
-        f"<details{' open' if is_open else ''}><summary>{escape(shortened(title))} "
-        f'<span class="note">{escape(note)}</span></summary>{body}</details>'
+        f"<details{' open' if is_open else ''}><summary>{_text(title)} "
+        f'<span class="note">{_text(note)}</span></summary>{body}</details>'
     )
 
 
 def grid(shown: Grid) -> str:
     """Draw a table, and say below it what was left out."""
-    heads = "".join(f'<th scope="col">{escape(shortened(column))}</th>' for column in shown.columns)
+    heads = "".join(f'<th scope="col">{_text(column)}</th>' for column in shown.columns)
     rows = list(shown.rows)
     lines = "".join(
-        f'<tr><th scope="row" class="id">{escape(shortened(row_id))}</th>{"".join(map(_cell, cells))}</tr>'
+        f'<tr><th scope="row" class="id">{_text(row_id)}</th>{"".join(map(_cell, cells))}</tr>'
         for row_id, cells in rows
     )
     omitted = [
@@ -99,7 +99,7 @@ def grid(shown: Grid) -> str:
     ]
     note = f'<div class="note">… and {" and ".join(omitted)}</div>' if omitted else ""
     return (
-        f'<div class="scroll"><table><thead><tr><th scope="col" class="id">{escape(shown.label)}</th>{heads}'
+        f'<div class="scroll"><table><thead><tr><th scope="col" class="id">{_text(shown.label)}</th>{heads}'
         f"</tr></thead><tbody>{lines}</tbody></table>{note}</div>"
     )
 
@@ -139,12 +139,16 @@ def shortened(text: str, most: int = _MOST_CHARACTERS) -> str:
     return kept if len(text) <= most else f"{kept}… ({len(text):,} characters)"
 
 
+def _text(text: str) -> str:
+    return escape(shortened(text))
+
+
 def _cell(cell: Shown) -> str:
     if isinstance(cell, MissingType):
         return "<td></td>"
     kind = "none" if cell is None else "number" if _is_number(cell) else ""
     attribute = f' class="{kind}"' if kind else ""
-    return f"<td{attribute}>{escape(shortened(cell_text(cell)))}</td>"
+    return f"<td{attribute}>{_text(cell_text(cell))}</td>"
 
 
 def _is_number(cell: Shown) -> bool:
