@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeAlias
 
-__all__ = ["FileWatch", "Signature", "locked", "read_text", "replace_text", "signature"]
+__all__ = ["FileWatch", "Signature", "locked", "read_text", "remove_leftovers", "replace_text", "signature"]
 
 fcntl: ModuleType | None
 try:
@@ -25,6 +26,7 @@ Signature: TypeAlias = tuple[int, int, int] | None
 """What tells two states of a file apart: modification time, size and inode; None if it is not there."""
 
 _LOCK_RETRY_SECONDS = 0.002
+_TOKEN_BYTES = 8
 
 
 def signature(path: Path) -> Signature:
@@ -63,7 +65,7 @@ def replace_text(path: Path, text: str, announce: Callable[[Signature], None]) -
         OSError: it cannot be written; the file is as it was.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(text.encode())
@@ -78,6 +80,23 @@ def replace_text(path: Path, text: str, announce: Callable[[Signature], None]) -
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what programs have left that were killed while they replaced the file.
+
+    Call it while the file is :func:`locked`, or it takes away what others are writing. Where the system has
+    no such locks nothing is removed.
+    """
+    if fcntl is None:
+        return
+    target = Path(os.path.realpath(path))
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.tmp")
+    with os.scandir(target.parent) as entries:
+        names = [entry.name for entry in entries if leftover.fullmatch(entry.name)]
+    for name in names:
+        with contextlib.suppress(OSError):
+            target.with_name(name).unlink()
 
 
 @contextmanager

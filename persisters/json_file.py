@@ -11,7 +11,7 @@ from typing import Any
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.documents import DocumentKeeper
 from replicell.persisters.errors import ContentFormatError, FileAccessError
-from replicell.persisters.files import FileWatch, Signature, locked, read_text, replace_text
+from replicell.persisters.files import FileWatch, Signature, locked, read_text, remove_leftovers, replace_text
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker, Scope
@@ -58,6 +58,7 @@ class JsonFilePersister(Persister):
         self._lock_timeout = lock_timeout
         self._keeper = DocumentKeeper(str(path))
         self._written: Signature = None
+        self._is_cleared = False
 
     @property
     def path(self) -> Path:
@@ -102,6 +103,9 @@ class JsonFilePersister(Persister):
     def _save(self, unsaved: UnsavedChanges, is_loading: bool) -> SaveResult:
         try:
             with locked(self._path, self._lock_timeout):
+                if not self._is_cleared:
+                    remove_leftovers(self._path)
+                    self._is_cleared = True
                 save = self._keeper.save(self._read(), unsaved, is_loading)
                 if save.text is not None:
                     replace_text(self._path, save.text, self._announce)

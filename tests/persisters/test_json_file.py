@@ -208,6 +208,25 @@ async def test_a_file_that_was_deleted_deletes_nothing_and_is_written_again(path
     assert content(path) == [{}, {"a": 3, "b": 2}]
 
 
+async def test_what_a_killed_program_left_half_written_is_cleared_away_by_the_next_save(path: Path) -> None:
+    write(path, '[{},{"a":1}]')
+    for name in (
+        ".todo.json.0123456789abcdef.tmp",
+        ".todo.json.notes.tmp",
+        ".other.json.0123456789abcdef.tmp",
+    ):
+        write(path.with_name(name), "[{},{")
+    store = create_store()
+    async with create_json_file_persister(store, path) as persister:
+        await persister.start_auto_persisting()
+        store.set_value("a", 2)
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        ".other.json.0123456789abcdef.tmp",
+        ".todo.json.notes.tmp",
+        "todo.json",
+    ]
+
+
 async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     persister = create_json_file_persister(create_store().set_value("a", 1), tmp_path / "no" / "todo.json")
     async with persister:

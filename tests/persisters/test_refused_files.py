@@ -160,7 +160,7 @@ async def test_a_missing_folder_of_a_database_is_named(
 async def test_a_new_database_in_a_folder_that_may_not_be_written_is_named(
     database: type[SqliteDatabase], tmp_path: Path
 ) -> None:
-    with unwritable(tmp_path), pytest.raises(DatabaseError, match="may be written|permissions"):
+    with unwritable(tmp_path), pytest.raises(DatabaseError, match=r"may be written|permissions"):
         await use(database, tmp_path / "test.db")
     assert contents(tmp_path) == {}
 
