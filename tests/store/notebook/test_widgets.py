@@ -54,13 +54,19 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     LiveTable.close_all()
 
 
+def pages_of(widget: Any) -> RecordingComm:
+    """The comm of a widget, by which it reaches its pages."""
+    assert isinstance(widget.comm, RecordingComm)
+    return widget.comm
+
+
 def todos(count: int = 3) -> Store:
     return create_store().set_table("todo", {f"t{number}": {"hours": number} for number in range(count)})
 
 
 def test_opening_a_widget_sends_no_rows() -> None:
     widget = LiveTable(todos(10_000), "todo")
-    [(kind, data)] = widget.comm.sent
+    [(kind, data)] = pages_of(widget).sent
     assert kind == "comm_open"
     state = data["state"]
     assert "class TablePage" in state["_esm"]
@@ -72,12 +78,12 @@ def test_opening_a_widget_sends_no_rows() -> None:
 def test_changes_go_as_custom_messages_and_traits_never_do() -> None:
     store = todos()
     widget = LiveTable(store, "todo")
-    widget.comm.receive({"kind": "open", "view": "a", "offset": 0, "limit": 10})
+    pages_of(widget).receive({"kind": "open", "view": "a", "offset": 0, "limit": 10})
     store.set_cell("todo", "t1", "hours", 5)
     store.set_cell("todo", "t2", "hours", 6)
-    methods = [data.get("method") for kind, data in widget.comm.sent if kind == "comm_msg"]
+    methods = [data.get("method") for kind, data in pages_of(widget).sent if kind == "comm_msg"]
     assert methods == ["custom", "custom", "custom"]
-    assert widget.comm.custom()[1:] == [
+    assert pages_of(widget).custom()[1:] == [
         {"kind": "changed", "view": "a", "rows": {"t1": {"hours": 5}}},
         {"kind": "changed", "view": "a", "rows": {"t2": {"hours": 6}}},
     ]
@@ -86,18 +92,18 @@ def test_changes_go_as_custom_messages_and_traits_never_do() -> None:
 def test_an_edit_from_a_page_is_written() -> None:
     store = todos()
     widget = LiveTable(store, "todo")
-    widget.comm.receive({"kind": "open", "view": "a", "limit": 10})
-    widget.comm.receive(
+    pages_of(widget).receive({"kind": "open", "view": "a", "limit": 10})
+    pages_of(widget).receive(
         {"kind": "edit", "view": "a", "row": "t1", "cell": "hours", "text": "7", "request": 1}
     )
     assert store.get_cell("todo", "t1", "hours") == 7
-    assert widget.comm.custom()[-1] == {"kind": "edited", "view": "a", "request": 1, "error": None}
+    assert pages_of(widget).custom()[-1] == {"kind": "edited", "view": "a", "request": 1, "error": None}
 
 
 def test_pages_are_told_the_title_the_height_and_whether_to_edit() -> None:
     widget = LiveTable(todos(), "todo", editable=False, height=200, reruns=True)
-    widget.comm.receive({"kind": "open", "view": "a", "limit": 10})
-    [opened] = widget.comm.custom()
+    pages_of(widget).receive({"kind": "open", "view": "a", "limit": 10})
+    [opened] = pages_of(widget).custom()
     told = {key: opened[key] for key in ("title", "height", "editable", "reruns")}
     assert told == {"title": "todo", "height": 200, "editable": False, "reruns": True}
 
@@ -105,7 +111,7 @@ def test_pages_are_told_the_title_the_height_and_whether_to_edit() -> None:
 def test_closing_ends_all_listening_and_may_be_done_again() -> None:
     store = todos()
     widget = LiveTable(store, "todo")
-    pages = widget.comm
+    pages = pages_of(widget)
     pages.receive({"kind": "open", "view": "a", "limit": 10, "sort": "hours"})
     assert widget.view_count == 1
     widget.close()
@@ -121,15 +127,15 @@ def test_closing_ends_all_listening_and_may_be_done_again() -> None:
 def test_a_comm_that_the_page_closes_ends_all_listening() -> None:
     store = todos()
     widget = LiveTable(store, "todo")
-    widget.comm.receive({"kind": "open", "view": "a", "limit": 10})
-    widget.comm.handle_close({})
+    pages_of(widget).receive({"kind": "open", "view": "a", "limit": 10})
+    pages_of(widget).handle_close({})
     assert sum(store.get_listener_stats().values()) == 0
 
 
 def test_a_closed_widget_is_collected() -> None:
     store = todos()
     widget = LiveTable(store, "todo")
-    widget.comm.receive({"kind": "open", "view": "a", "limit": 10})
+    pages_of(widget).receive({"kind": "open", "view": "a", "limit": 10})
     widget.close()
     gone = weakref.ref(widget)
     del widget
@@ -155,8 +161,8 @@ def test_queries_values_and_metrics_can_be_shown() -> None:
     metrics = create_metrics(store).set_metric_definition("rows", "todo")
     shown = [LiveTable(queries, "q"), LiveValue(store, "owner"), LiveValue(metrics, "rows", label="todos")]
     for widget in shown:
-        widget.comm.receive({"kind": "open", "view": "a", "limit": 1})
-    opened = [widget.comm.custom()[0] for widget in shown]
+        pages_of(widget).receive({"kind": "open", "view": "a", "limit": 1})
+    opened = [pages_of(widget).custom()[0] for widget in shown]
     assert [(message["title"], message["editable"]) for message in opened] == [
         ("q", False),
         ("owner", True),
