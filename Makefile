@@ -21,7 +21,7 @@ movies:  ## 3,201 films and all that is derived from them, live
 	@$(BIN)/python -m examples.movies
 
 test:  ## all tests, the documentation's programs among them; ARGS="-k name" chooses
-	@tools/prepare --dev --node
+	@tools/prepare --dev --node --browser
 	@$(BIN)/python -m pytest $(ARGS)
 
 check:  ## style, types, architecture, packaging
