@@ -25,6 +25,7 @@ __all__ = ["CellChange", "ChangeKind", "ChangeSet", "HookError", "Validate", "ju
 ChangeKind: TypeAlias = Literal["set", "clear", "create", "delete"]
 
 _RICH: Final = "\ufffd"
+_JUDGED_AT_ONCE: Final = 100
 _transaction = attrgetter("db_version")
 
 
@@ -107,6 +108,7 @@ async def judge(
         HookError: The hook has failed or took too long.
     """
     refused: list[Refusal] = []
+    judged = 0
     for batch in batches:
         for _, changes in groupby(batch.rows, _transaction):
             shown: dict[CellChange, Change] = {}
@@ -115,6 +117,11 @@ async def judge(
                     shown[_decoded(change, author)] = change
                 except (InvalidKeyError, TypeError) as error:
                     refused.append(Refusal(change, "invalid", f"it cannot be read: {error}"))
+            judged += len(shown)
+            if judged >= _JUDGED_AT_ONCE:
+                # A plain function never lets the other connections have their turn.
+                await asyncio.sleep(0)
+                judged = 0
             if shown:
                 change_set = ChangeSet(room, tuple(shown), batch.whole, author)
                 refused.extend(await _refused(validate, change_set, shown, identity, seconds))
@@ -129,7 +136,7 @@ async def _refused(
     seconds: float,
 ) -> list[Refusal]:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as limit:
             found = validate(change_set, identity)
             opinion = await found if inspect.isawaitable(found) else found
         if opinion is None:
@@ -139,9 +146,9 @@ async def _refused(
         if not isinstance(opinion, Mapping):
             raise TypeError(f"it returns None, a text or a mapping, not {opinion!r}")
         return [Refusal(shown[change], "forbidden", str(reason)) for change, reason in opinion.items()]
-    except TimeoutError as error:
-        raise HookError(f"the validate hook took longer than {seconds} seconds") from error
     except Exception as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise HookError(f"the validate hook took longer than {seconds} seconds") from error
         raise HookError(f"the validate hook failed: {error!r}") from error
 
 

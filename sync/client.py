@@ -6,11 +6,10 @@ import asyncio
 import inspect
 import logging
 import ssl as ssl_module
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
@@ -21,13 +20,15 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseCha
 from replicell.persisters.crsqlite.reverting import revert_row
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.persisters.errors import PersisterError
-from replicell.sync.actions import CLOSE_CODES, SessionOptions
+from replicell.sync.actions import SessionOptions
 from replicell.sync.addresses import check_room_url, check_token, in_plain_words, without_secrets
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backoff import Backoff
 from replicell.sync.client_session import ClientSession
+from replicell.sync.endings import Ending, ending_of_connection, ending_of_request, seconds_to_rest
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
 from replicell.sync.messages import ProblemCode, RefusedChange
+from replicell.sync.refusals import Refusals
 from replicell.sync.status import SyncStatus
 from replicell.sync.wire import Wire
 
@@ -49,41 +50,8 @@ _LASTING_SECONDS: Final = 2.0
 """A connection that held so long was a good one; the next attempt may follow at once."""
 _SMALLEST_MESSAGE_SIZE: Final = 1024 * 1024
 """A server's frames hold whole values, which may be nearly as big as what clients may send by default."""
-_MAX_REFUSED: Final = 1000
-_MAX_ANSWER: Final = 200
 _MAX_REIDENTIFICATIONS: Final = 3
-_REFUSING_REASONS: Final[tuple[ProblemCode, ...]] = (
-    "malformed", "unauthorized", "forbidden", "expired", "protocol",
-)  # fmt: skip
-_REFUSING_CODES: Final = {CLOSE_CODES[reason]: reason for reason in _REFUSING_REASONS}
-_REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
-    400: "protocol",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "protocol",
-}
-_TOKEN_REASONS: Final[frozenset[ProblemCode]] = frozenset(("unauthorized", "forbidden", "expired"))
-_NO_SUCH_NAME: Final = 400
-_CROWDED_STATUSES: Final = frozenset((429, 503))
-_CROWDED_SECONDS: Final = 5.0
-_MOST_PATIENCE: Final = 300.0
-"""Seconds: longer a server's Retry-After is not believed."""
-
-
-class _End(NamedTuple):
-    """How a connection ended.
-
-    Args:
-        detail: What went wrong.
-        refusal: The reason if it was a refusal.
-        rest: Seconds to wait in any case, because the server asks for it; infinite if waiting does not help.
-        until_changes: Whether to come back at once when there is something to say.
-    """
-
-    detail: str
-    refusal: ProblemCode | None = None
-    rest: float = 0.0
-    until_changes: bool = False
+_RENEWAL_PAUSE: Final = 5.0
 
 
 class SyncClient:
@@ -154,11 +122,10 @@ class SyncClient:
         self._status = SyncStatus.CLOSED
         self._detail = "not started"
         self._listeners: dict[str, StatusListener] = {}
-        self._refused_listeners: dict[str, RefusedListener] = {}
         self._listener_ids = count()
         self._marks = count(1)
         self._waiters: set[asyncio.Future[None]] = set()
-        self._refused: deque[RefusedChange] = deque(maxlen=_MAX_REFUSED)
+        self._refusals = Refusals()
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: list[Callable[[], object]] = []
@@ -188,7 +155,7 @@ class SyncClient:
     @property
     def refused_changes(self) -> tuple[RefusedChange, ...]:
         """The last changes, at most 1000, that one of the two sides could not apply, with the reasons."""
-        return tuple(self._refused)
+        return self._refusals.changes
 
     def add_status_listener(self, listener: StatusListener) -> str:
         """Call a listener whenever the status or its detail changes.
@@ -207,13 +174,13 @@ class SyncClient:
             An id for `del_listener`.
         """
         listener_id = str(next(self._listener_ids))
-        self._refused_listeners[listener_id] = listener
+        self._refusals.add_listener(listener_id, lambda changes: listener(self, changes))
         return listener_id
 
     def del_listener(self, listener_id: str) -> Self:
         """Call a listener no more; an unknown id is ignored."""
         self._listeners.pop(listener_id, None)
-        self._refused_listeners.pop(listener_id, None)
+        self._refusals.del_listener(listener_id)
         return self
 
     async def start(self) -> Self:
@@ -297,7 +264,7 @@ class SyncClient:
         """
         self._require_started()
         by_row: dict[tuple[str, bytes], list[RefusedChange]] = {}
-        for change in tuple(self._refused) if changes is None else changes:
+        for change in self._refusals.changes if changes is None else changes:
             by_row.setdefault((change.table, change.pk), []).append(change)
         reverted: list[RefusedChange] = []
         for (table, pk), of_row in by_row.items():
@@ -307,8 +274,7 @@ class SyncClient:
                 revert_row, self._catalog, table, pk, versions, theirs, server_id, origin=self
             )
             reverted.extend(change for change in of_row if change.cid in cids)
-            left = [change for change in self._refused if change not in of_row]
-            self._refused = deque(left, maxlen=_MAX_REFUSED)
+            self._refusals.remove(of_row)
         return tuple(reverted)
 
     async def _row_at_server(self, table: str, pk: bytes) -> tuple[bytes, list[Change]]:
@@ -374,9 +340,7 @@ class SyncClient:
             )
         session.problems.clear()
         session.refused.clear()
-        if refused:
-            self._refused.extend(refused)
-            self._tell_refused(tuple(refused))
+        self._refusals.add(refused)
         if session.state == "live" and self._running.is_set():
             self._set_status(SyncStatus.SYNCED if session.synced else SyncStatus.SYNCING, self._last_problem)
         self._wake_waiters()
@@ -420,27 +384,18 @@ class SyncClient:
             self._refusal = end.refusal or self._refusal
             self._set_status(SyncStatus.REFUSED if end.refusal else SyncStatus.OFFLINE, end.detail)
             self._wants_changes = end.until_changes
-            await self._rest(self._seconds_to_rest(end, attempt))
+            renewable = callable(self._token)
+            await self._rest(seconds_to_rest(end, attempt, self._backoff, renewable=renewable))
             self._wants_changes = False
             attempt += 1
 
-    def _seconds_to_rest(self, end: _End, attempt: int) -> float | None:
-        """Return how long to wait before the next attempt, None for until something is changed here."""
-        if end.rest == float("inf") or (end.refusal in _TOKEN_REASONS and not callable(self._token)):
-            return None
-        if end.refusal == "expired":
-            return self._backoff.delay(attempt)
-        if end.refusal or end.until_changes:
-            return self._backoff.refused
-        return end.rest + self._backoff.delay(attempt)
-
-    async def _attempt(self) -> _End:
+    async def _attempt(self) -> Ending:
         """Hold one connection for as long as it lasts."""
         try:
             token = await self._fresh_token()
         except Exception as error:
             _log.exception("%s: no token could be had", self._shown_url)
-            return _End(f"no token could be had: {error}")
+            return Ending(f"no token could be had: {error}")
         headers = {"Authorization": f"Bearer {token}"} if token is not None else None
         try:
             async with connect(
@@ -454,18 +409,11 @@ class SyncClient:
             ) as websocket:
                 return await self._serve(websocket)
         except InvalidStatus as error:
-            status = error.response.status_code
-            # Whoever answers need not be a server of ours: it may be a whole page.
-            words = (error.response.body or b"").decode(errors="replace").split()
-            text = f"the server answers {status}: {' '.join(words)[:_MAX_ANSWER]}"
-            rest = float("inf") if status == _NO_SUCH_NAME else 0.0
-            if status in _CROWDED_STATUSES:
-                rest = _seconds(error.response.headers.get("Retry-After"))
-            return _End(text, _REFUSING_STATUSES.get(status), rest)
+            return ending_of_request(error.response)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            return _End(f"cannot connect: {in_plain_words(error)}")
+            return Ending(f"cannot connect: {in_plain_words(error)}")
 
-    async def _serve(self, websocket: ClientConnection) -> _End:
+    async def _serve(self, websocket: ClientConnection) -> Ending:
         wire = Wire(websocket, self._db, self)
         session = ClientSession(
             emit=wire.emit, catalog=self._catalog, schema_policy=self._schema_policy, options=self._options
@@ -482,15 +430,14 @@ class SyncClient:
         if session.got_through:
             self._reidentifications = 0
         reason = websocket.close_reason or self._last_problem or "the connection was lost"
-        code = websocket.close_code or 0
-        rest = _CROWDED_SECONDS if code == CLOSE_CODES["too_many"] else 0.0
-        return _End(reason, _REFUSING_CODES.get(code), rest, code == CLOSE_CODES["idle"])
+        return ending_of_connection(websocket.close_code, reason)
 
     async def _fresh_token(self) -> str | None:
         if not callable(self._token):
             return self._token
-        given = self._token()
-        return check_token(await given if inspect.isawaitable(given) else given)
+        async with asyncio.timeout(self._open_timeout):
+            given = self._token()
+            return check_token(await given if inspect.isawaitable(given) else given)
 
     async def _tick(self, session: ClientSession) -> None:
         loop = asyncio.get_running_loop()
@@ -504,29 +451,28 @@ class SyncClient:
         try:
             token = await self._fresh_token()
         except Exception:
-            # The next connection asks again.
             _log.exception("%s: no new token could be had", self._shown_url)
-            token = None
-        if token is not None:
-            session.renew(token)
+            session.renew_at = asyncio.get_running_loop().time() + _RENEWAL_PAUSE
+        else:
+            session.renew(token or "")
 
-    async def _reidentify(self, reason: str) -> _End:
+    async def _reidentify(self, reason: str) -> Ending:
         """Give the database a new site id; a refusal says why that cannot be."""
         self._reidentifications += 1
         if self._reidentifications > _MAX_REIDENTIFICATIONS:
             self._reidentifications = 0
-            return _End(f"a new site id did not help: {reason}", "forked")
+            return Ending(f"a new site id did not help: {reason}", "forked")
         old = self._db.site_id
         try:
             await self._db.reidentify()
         except PersisterError as error:
-            return _End(f"the database needs a new site id ({reason}), but: {error}", "forked")
+            return Ending(f"the database needs a new site id ({reason}), but: {error}", "forked")
         self._catalog = Catalog()
         _log.warning(
             "%s: %s; its site id %s is now %s", self._db.path, reason, old.hex(), self._db.site_id.hex()
         )
         self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
-        return _End(reason)
+        return Ending(reason)
 
     async def _rest(self, seconds: float | None) -> None:
         """Wait, but not when told to go on."""
@@ -572,13 +518,6 @@ class SyncClient:
                 waiter.set_result(None)
         self._waiters.clear()
 
-    def _tell_refused(self, changes: tuple[RefusedChange, ...]) -> None:
-        for listener in list(self._refused_listeners.values()):
-            try:
-                listener(self, changes)
-            except Exception:
-                _log.exception("a listener for refused changes failed")
-
     def _set_status(self, status: SyncStatus, detail: str) -> None:
         if (status, detail) == (self._status, self._detail):
             return
@@ -591,10 +530,3 @@ class SyncClient:
             except Exception:
                 _log.exception("a status listener failed")
         self._wake_waiters()
-
-
-def _seconds(retry_after: str | None) -> float:
-    try:
-        return min(max(float(retry_after or _CROWDED_SECONDS), 0.0), _MOST_PATIENCE)
-    except ValueError:
-        return _CROWDED_SECONDS

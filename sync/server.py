@@ -254,7 +254,7 @@ class SyncServer:
             return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "the connection was not counted\n")
         refusal = connection.seat.take(wanted.address)
         if refusal is not None:
-            _log.warning("room %r: %s", wanted.room, refusal)
+            _log.info("room %r: %s", wanted.room, refusal)
             return _try_later(connection, HTTPStatus.TOO_MANY_REQUESTS, refusal)
         wicket = await self._gate.ask(wanted)
         connection.admitted, connection.wanted = wicket.identity, wanted
@@ -262,7 +262,7 @@ class SyncServer:
             # It may come in the first message, which the gate is asked about then.
             return None
         if wicket.verdict is not None:
-            _log.warning("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
             return connection.respond(_STATUSES[wicket.verdict], f"{wicket.reason}\n")
         return None
 
@@ -356,7 +356,7 @@ class SyncServer:
             else Wicket(None, "unauthorized", NO_TOKEN)
         )
         if wicket.verdict is not None:
-            _log.warning("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
             problem = Problem(wicket.verdict, wicket.reason)
             await websocket.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
             await websocket.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))

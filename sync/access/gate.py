@@ -50,7 +50,7 @@ class Gate:
     async def ask(self, request: Request) -> Wicket:
         """Find out whether somebody may enter."""
         try:
-            async with asyncio.timeout(self._hook_seconds):
+            async with asyncio.timeout(self._hook_seconds) as limit:
                 found = self._authenticate(request)
                 identity = await found if inspect.isawaitable(found) else found
             if identity is None:
@@ -58,14 +58,14 @@ class Gate:
             right = identity.right(request.room)
         except AccessDeniedError as error:
             return Wicket(None, "forbidden" if error.forbidden else "unauthorized", str(error))
-        except TimeoutError:
+        except Exception as error:
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                _log.exception("room %r: the authenticate hook failed", request.room)
+                return Wicket(None, "internal", "the server could not find out who you are, see its log")
             _log.error(
                 "room %r: the authenticate hook took longer than %s seconds", request.room, self._hook_seconds
             )
             return Wicket(None, "internal", "the server could not find out in time who you are: try again")
-        except Exception:
-            _log.exception("room %r: the authenticate hook failed", request.room)
-            return Wicket(None, "internal", "the server could not find out who you are, see its log")
         if right == "none":
             return Wicket(
                 None, "forbidden", f"{identity.name or 'the bearer of this token'} may not enter this room"
