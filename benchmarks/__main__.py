@@ -50,13 +50,18 @@ def figures_of(section: str) -> Iterator[Figure]:
         for line in listening_lines():
             yield line.measure()
     elif section == "persister":
-        from benchmarks.lines.databases import database_figures
+        from benchmarks.lines.databases import bulk_lines, long_work_lines
+        from benchmarks.lines.one_row import one_row_figures
         from benchmarks.lines.persister import persister_lines
 
         for line in persister_lines():
             yield line.measure()
         with node("persister.mjs") as original:
-            yield from database_figures(original)
+            for line in bulk_lines(original):
+                yield line.measure()
+            for line in long_work_lines():
+                yield line.measure()
+            yield from one_row_figures(original)
     elif section == "cluster":
         from benchmarks.lines.cluster import cluster_figures
 

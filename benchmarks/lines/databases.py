@@ -1,4 +1,4 @@
-"""Many rows and one row out of many, beside TinyBase's persister on plain SQLite and beside SQL by hand."""
+"""Whole tables, beside TinyBase's persister on plain SQLite and beside SQL by hand."""
 
 from __future__ import annotations
 
@@ -7,142 +7,139 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from benchmarks.lines.persister import CONFIGURATION, by_hand
-from benchmarks.measure import Figure, Line, cost, speed
-from benchmarks.processes import LineProcess
-from replicell.persisters import (
-    CrSqliteDatabase,
-    CrSqlitePersister,
-    SqliteDatabase,
-    create_crsqlite_persister,
-    create_sqlite_persister,
-)
-from replicell.persisters.crsqlite.schema import TableFiller, TableSchema, create_tables
+from benchmarks.heartbeat import Heartbeat
+from benchmarks.lines.kinds import CONFIGURATION, CRSQLITE, SQLITE, Kind, Row, rows, table
+from benchmarks.measure import Line, at_most, cost, speed
+from benchmarks.processes import LineProcess, python
 from replicell.store import Store
 
-__all__ = ["database_figures"]
+__all__ = ["SECTION", "TINYBASE", "bulk_lines", "fresh", "long_work_lines"]
 
 SECTION = "Persister (many rows of 3 cells)"
 BY_HAND = "the same SQL by hand"
 TINYBASE = "TinyBase, libSQL"
-COLUMNS = ("text", "rank", "weight")
-SCHEMA = TableSchema("todos", ("id",), COLUMNS)
-INSERT = "INSERT INTO todos VALUES (?, ?, ?, ?)"
 ROWS = 100_000
 ROWS_TINYBASE_CAN_SAVE = 8_000
 """It binds all cells of a table in one statement, and SQLite takes 32,766."""
-SIZES = ((1_000, None), (100_000, speed(100)), (1_000_000, None))
-
-Row = tuple[str, str, int, float]
+LONGEST_WAIT = at_most(0.020, "20 ms")
 
 
-def rows(size: int) -> Iterator[Row]:
-    return ((f"row {index}", f"todo {index}", index, index / 4) for index in range(size))
+def by_hand(kind: Kind, work: Callable[[apsw.Connection, Kind], float]) -> Callable[[], float]:
+    """A run that gives plain SQL a fresh file."""
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            connection = kind.opened(Path(folder) / "bench.db")
+            try:
+                return work(connection, kind)
+            finally:
+                kind.closed(connection)
+
+    return run
 
 
-def table(size: int) -> dict[str, dict[str, str | int | float]]:
-    return {
-        row_id: {"text": text, "rank": rank, "weight": weight} for row_id, text, rank, weight in rows(size)
-    }
-
-
-class Filler(TableFiller):
-    def __init__(self, content: list[Row]) -> None:
-        self.content = content
-
-    def prepare(self, connection: apsw.Connection) -> None:
-        """Nothing comes before."""
-
-    def insert(self, connection: apsw.Connection) -> None:
-        connection.executemany(INSERT, self.content)
-
-    def finish(self, connection: apsw.Connection) -> None:
-        """Nothing comes after."""
-
-
-def fill(connection: apsw.Connection, size: int) -> None:
-    create_tables(connection, [SCHEMA], Filler(list(rows(size))))
-
-
-def save_by_hand(connection: apsw.Connection) -> float:
+def save_by_hand(connection: apsw.Connection, kind: Kind) -> float:
     content = list(rows(ROWS))
     gc.collect()
     start = time.perf_counter()
-    create_tables(connection, [SCHEMA], Filler(content))
+    kind.fill(connection, content)
     return time.perf_counter() - start
 
 
-def load_by_hand(connection: apsw.Connection) -> float:
-    fill(connection, ROWS)
+def load_by_hand(connection: apsw.Connection, kind: Kind) -> float:
+    kind.fill(connection, list(rows(ROWS)))
     gc.collect()
     start = time.perf_counter()
     store = Store()
-    loaded = connection.execute("SELECT * FROM todos")
+    found = connection.execute("SELECT * FROM todos")
     store.set_table(
         "todos",
-        {row_id: {"text": text, "rank": rank, "weight": weight} for row_id, text, rank, weight in loaded},
+        {row_id: {"text": text, "rank": rank, "weight": weight} for row_id, text, rank, weight in found},
     )
     seconds = time.perf_counter() - start
     assert store.get_row_count("todos") == ROWS
     return seconds
 
 
-async def crsqlite_save(path: Path) -> float:
+def load_dicts_by_hand(connection: apsw.Connection, kind: Kind) -> float:
+    kind.fill(connection, list(rows(ROWS)))
+    gc.collect()
+    start = time.perf_counter()
+    found = connection.execute("SELECT * FROM todos")
+    held = {row_id: {"text": text, "rank": rank, "weight": weight} for row_id, text, rank, weight in found}
+    seconds = time.perf_counter() - start
+    assert len(held) == ROWS
+    return seconds
+
+
+async def save(kind: Kind, path: Path, size: int) -> float:
+    store = Store().set_table("todos", table(size))
+    async with kind.database(path) as db:
+        persister = kind.persister(store, db, CONFIGURATION)
+        gc.collect()
+        start = time.perf_counter()
+        await persister.save()
+        return time.perf_counter() - start
+
+
+async def load(kind: Kind, path: Path) -> float:
+    store = Store()
+    content: list[Row] = list(rows(ROWS))
+    async with kind.database(path) as db:
+        await db.run(kind.fill, content)
+        persister = kind.persister(store, db, CONFIGURATION)
+        gc.collect()
+        start = time.perf_counter()
+        await persister.load()
+        seconds = time.perf_counter() - start
+    assert store.get_row_count("todos") == ROWS
+    return seconds
+
+
+async def longest_wait_of_save(kind: Kind, path: Path) -> float:
     store = Store().set_table("todos", table(ROWS))
-    async with CrSqliteDatabase(path) as db:
-        persister = create_crsqlite_persister(store, db, CONFIGURATION)
+    async with kind.database(path) as db:
+        persister = kind.persister(store, db, CONFIGURATION)
         gc.collect()
-        start = time.perf_counter()
-        await persister.save()
-        return time.perf_counter() - start
+        async with Heartbeat() as heartbeat:
+            await persister.save()
+        return heartbeat.longest
 
 
-async def crsqlite_load(path: Path) -> float:
+async def longest_wait_of_load(kind: Kind, path: Path) -> float:
     store = Store()
-    async with CrSqliteDatabase(path) as db:
-        await db.run(fill, ROWS)
-        persister = create_crsqlite_persister(store, db, CONFIGURATION)
+    async with kind.database(path) as db:
+        await db.run(kind.fill, list(rows(ROWS)))
+        persister = kind.persister(store, db, CONFIGURATION)
         gc.collect()
-        start = time.perf_counter()
-        await persister.load()
-        seconds = time.perf_counter() - start
+        async with Heartbeat() as heartbeat:
+            await persister.load()
     assert store.get_row_count("todos") == ROWS
-    return seconds
+    return heartbeat.longest
 
 
-async def sqlite_save(path: Path) -> float:
-    store = Store().set_table("todos", table(ROWS_TINYBASE_CAN_SAVE))
-    async with SqliteDatabase(path) as db:
-        persister = create_sqlite_persister(store, db, CONFIGURATION)
-        gc.collect()
-        start = time.perf_counter()
-        await persister.save()
-        return time.perf_counter() - start
+async def longest_wait_of_thread(
+    kind: Kind, path: Path, work: Callable[[apsw.Connection, Kind], float]
+) -> float:
+    """How long the loop waits while the same SQL runs by hand in a thread."""
 
+    def run() -> None:
+        connection = kind.opened(path)
+        try:
+            work(connection, kind)
+        finally:
+            kind.closed(connection)
 
-async def sqlite_load(path: Path) -> float:
-    store = Store()
-    async with SqliteDatabase(path) as db:
-        await db.run(fill_plainly, ROWS)
-        persister = create_sqlite_persister(store, db, CONFIGURATION)
-        gc.collect()
-        start = time.perf_counter()
-        await persister.load()
-        seconds = time.perf_counter() - start
-    assert store.get_row_count("todos") == ROWS
-    return seconds
-
-
-def fill_plainly(connection: apsw.Connection, size: int) -> None:
-    connection.execute("CREATE TABLE todos (id TEXT PRIMARY KEY NOT NULL, text, rank, weight)")
-    with connection:
-        connection.executemany(INSERT, rows(size))
+    gc.collect()
+    async with Heartbeat() as heartbeat:
+        await asyncio.to_thread(run)
+    return heartbeat.longest
 
 
 def fresh(work: Callable[[Path], Coroutine[Any, Any, float]]) -> Callable[[], float]:
@@ -168,110 +165,53 @@ def original_with(original: LineProcess, line: str, size: int, *, filled: bool) 
     return run
 
 
-class Kept:
-    """A store that follows a large table while row after row is changed.
+def memory_of(work: str, kind: Kind) -> Callable[[], float]:
+    """A run in a process of its own; see `benchmarks.memory`."""
 
-    Args:
-        path: A file that does not exist yet.
-        size: Rows of the table.
-    """
+    def run() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bench.db"
+            if work == "load":
+                connection = kind.opened(path)
+                kind.fill(connection, list(rows(ROWS)))
+                kind.closed(connection)
+            with python("benchmarks.memory", work, kind.name, str(path), str(ROWS)) as process:
+                return float(process.receive()["bytes"])
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._size = size
-        self._edits = 0
-        self._store = Store()
-        self._runner = asyncio.Runner()
-        self._db = CrSqliteDatabase(path)
-        self._persister: CrSqlitePersister = create_crsqlite_persister(self._store, self._db, CONFIGURATION)
-        self._runner.run(self._start())
-
-    async def _start(self) -> None:
-        await self._db.open()
-        await self._db.run(fill, self._size)
-        await self._persister.load()
-        assert self._store.get_row_count("todos") == self._size
-
-    def load_one(self) -> float:
-        return self._runner.run(self._load_one())
-
-    async def _load_one(self) -> float:
-        self._edits += 1
-        row_id = f"row {self._edits * 7 % self._size}"
-        await self._db.execute("UPDATE todos SET rank = ? WHERE id = ?", (-self._edits, row_id))
-        start = time.perf_counter()
-        await self._persister.load()
-        seconds = time.perf_counter() - start
-        assert self._store.get_cell("todos", row_id, "rank") == -self._edits
-        return seconds
-
-    def save_one(self) -> float:
-        return self._runner.run(self._save_one())
-
-    async def _save_one(self) -> float:
-        if not self._persister.is_auto_saving():
-            await self._persister.start_auto_save()
-        self._edits += 1
-        row_id = f"row {self._edits * 7 % self._size}"
-        start = time.perf_counter()
-        self._store.set_cell("todos", row_id, "rank", -self._edits)
-        await self._persister.flush()
-        return time.perf_counter() - start
-
-    def close(self) -> None:
-        self._runner.run(self._db.close())
-        self._runner.close()
-
-
-@contextmanager
-def kept(original: LineProcess, size: int) -> Iterator[Kept]:
-    """A large table on both sides."""
-    with tempfile.TemporaryDirectory() as folder:
-        theirs = str(Path(folder) / "theirs.db")
-        original.ask({"line": "fill", "size": size, "path": theirs})
-        original.ask({"line": "keep", "size": size, "path": theirs})
-        ours = Kept(Path(folder) / "ours.db", size)
-        try:
-            yield ours
-        finally:
-            ours.close()
-            original.ask({"line": "forget"})
-
-
-def asking(original: LineProcess, line: str, size: int) -> Callable[[], float]:
-    return lambda: float(original.ask({"line": line, "size": size})["seconds"])
+    return run
 
 
 def bulk_lines(original: LineProcess) -> Iterator[Line]:
-    """Whole tables."""
-    yield Line(
-        SECTION,
-        "cr-sqlite: save 100,000 rows into a new database",
-        1,
-        fresh(crsqlite_save),
-        BY_HAND,
-        by_hand(save_by_hand),
-        cost(1.3),
-        ratio="cost",
-        repetitions=3,
-        warm_ups=1,
-    )
-    yield Line(
-        SECTION,
-        "cr-sqlite: load 100,000 rows",
-        1,
-        fresh(crsqlite_load),
-        "SELECT and set_table by hand",
-        by_hand(load_by_hand),
-        cost(1.3),
-        ratio="cost",
-        repetitions=3,
-        warm_ups=1,
-    )
+    """Whole tables.
+
+    Args:
+        original: A process of benchmarks/node/persister.mjs.
+    """
+    for kind in (CRSQLITE, SQLITE):
+        yield _few_times(
+            f"{kind.name}: save 100,000 rows into a new database",
+            fresh(partial(save, kind, size=ROWS)),
+            BY_HAND,
+            by_hand(kind, save_by_hand),
+        )
+        yield _few_times(
+            f"{kind.name}: load 100,000 rows",
+            fresh(partial(load, kind)),
+            "SELECT and set_table by hand",
+            by_hand(kind, load_by_hand),
+        )
+        yield _few_times(
+            f"{kind.name}: load 100,000 rows",
+            fresh(partial(load, kind)),
+            "SELECT into dicts, without a store",
+            by_hand(kind, load_dicts_by_hand),
+            has_target=False,
+        )
     yield Line(
         SECTION,
         "plain SQLite: save 8,000 rows into a new database",
         1,
-        fresh(sqlite_save),
+        fresh(partial(save, SQLITE, size=ROWS_TINYBASE_CAN_SAVE)),
         TINYBASE,
         original_with(original, "save", ROWS_TINYBASE_CAN_SAVE, filled=False),
         speed(1),
@@ -281,7 +221,7 @@ def bulk_lines(original: LineProcess) -> Iterator[Line]:
         SECTION,
         "plain SQLite: load 100,000 rows",
         1,
-        fresh(sqlite_load),
+        fresh(partial(load, SQLITE)),
         TINYBASE,
         original_with(original, "load", ROWS, filled=True),
         speed(1),
@@ -290,33 +230,40 @@ def bulk_lines(original: LineProcess) -> Iterator[Line]:
     )
 
 
-def database_figures(original: LineProcess) -> Iterator[Figure]:
-    """Measure the lines, one after the other.
+def _few_times(
+    name: str, ours: Callable[[], float], peer: str, theirs: Callable[[], float], *, has_target: bool = True
+) -> Line:
+    target = cost(1.3) if has_target else None
+    return Line(SECTION, name, 1, ours, peer, theirs, target, ratio="cost", repetitions=3, warm_ups=1)
 
-    Args:
-        original: A process of benchmarks/node/persister.mjs.
-    """
-    for line in bulk_lines(original):
-        yield line.measure()
-    for size, target in SIZES:
-        with kept(original, size) as ours:
+
+def long_work_lines() -> Iterator[Line]:
+    """What whole tables do to the event loop and to memory."""
+    works = (("save", longest_wait_of_save, save_by_hand), ("load", longest_wait_of_load, load_by_hand))
+    for kind in (CRSQLITE, SQLITE):
+        for name, ours, theirs in works:
             yield Line(
                 SECTION,
-                f"cr-sqlite: load one changed row of {size:,}",
+                f"{kind.name}: longest wait of the event loop, {name} of 100,000 rows",
                 1,
-                ours.load_one,
-                TINYBASE,
-                asking(original, "load_one", size),
-                target,
+                fresh(partial(ours, kind)),
+                "the same by hand in a thread",
+                fresh(partial(longest_wait_of_thread, kind, work=theirs)),
+                LONGEST_WAIT,
+                ratio="cost",
+                repetitions=3,
                 warm_ups=1,
-            ).measure()
-            if size <= ROWS_TINYBASE_CAN_SAVE:
-                original.ask({"line": "auto_save", "size": size})
-                yield Line(
-                    SECTION,
-                    f"cr-sqlite: save one edited cell of {size:,} rows automatically",
-                    1,
-                    ours.save_one,
-                    TINYBASE,
-                    asking(original, "save_one", size),
-                ).measure()
+            )
+            yield Line(
+                SECTION,
+                f"{kind.name}: most memory, {name} of 100,000 rows, the rows included",
+                1,
+                memory_of(name, kind),
+                "the rows as dicts",
+                memory_of("hold", kind),
+                cost(2),
+                ratio="cost",
+                unit="bytes",
+                repetitions=3,
+                warm_ups=0,
+            )
