@@ -125,27 +125,24 @@ def _strings(name: str, array: Any) -> list[Any]:
 
 def _times(name: str, array: Any, convert: bool) -> list[Any]:
     kind = array.type
-    if not convert:
-        values = array.drop_null()
-        if len(values) == 0:
-            return [None] * len(array)
+    if array.null_count == len(array):
+        return [None] * len(array)
+    is_interval = pa.types.is_interval(kind)
+    if is_interval or not convert:
         index = next(i for i, valid in enumerate(array.is_valid().to_pylist()) if valid)
-        makes = "seconds instead" if pa.types.is_duration(kind) else "ISO 8601 text instead"
-        refuse(name, index, _shown(array[index]), f"it is of type {kind}", makes)
+        seconds = pa.types.is_duration(kind)
+        makes = "" if is_interval else "seconds instead" if seconds else "ISO 8601 text instead"
+        scalar = array[index]
+        shown = scalar if is_interval or seconds else scalar.cast(pa.string()).as_py()
+        refuse(name, index, shown, f"it is of type {kind}", makes)
     if pa.types.is_duration(kind):
         units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         return [None if value is None else value / units for value in array.cast(pa.int64()).to_pylist()]
-    if not (pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind)):
-        refuse(name, 0, kind, f"it is of type {kind}")
     if pa.types.is_date64(kind):
         array = array.cast(pa.date32())
     options = pc.ReplaceSubstringOptions(" ", "T")
     texts = pc.call_function("replace_substring", [array.cast(pa.string())], options)
     return list(texts.to_pylist())
-
-
-def _shown(scalar: Any) -> object:
-    return scalar.cast(pa.string()).as_py() if not pa.types.is_duration(scalar.type) else scalar
 
 
 def _check_nested(name: str, kind: Any, top: bool = False) -> None:

@@ -49,9 +49,17 @@ def arrow_table(
         rule = None if rules is None else rules.cells.get(cell_id)
         arrays[cell_id] = _array(cell_id, given, rule, objects)
     for name in arrays:
-        if not is_unicode(name):
-            raise FrameError(f"{name!r} cannot name a column, as it is no Unicode. Rename the cell.")
+        if not _is_name(name):
+            raise FrameError(
+                f"{name!r} cannot name a column: Arrow's names are Unicode without NUL. Rename the cell, or "
+                "choose others with columns."
+            )
     return pa.Table.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def _is_name(name: str) -> bool:
+    # Names end at a NUL when they go from one library to another.
+    return "\0" not in name and is_unicode(name)
 
 
 def _array_of_ids(row_ids: Sequence[Id]) -> Any:
@@ -142,7 +150,7 @@ def _nested_array(cells: list[EncodedCell]) -> Any:
 
 
 def _without_nulls(kind: Any) -> Any:
-    """Return a nested type in which what is always null is a string, or None if there is an empty struct."""
+    """Return a nested type in which what is always null is a string, or None if Arrow has no such type."""
     if pa.types.is_null(kind):
         return pa.string()
     if pa.types.is_list(kind):
@@ -150,7 +158,10 @@ def _without_nulls(kind: Any) -> Any:
         return None if item is None else pa.list_(item)
     if pa.types.is_struct(kind):
         fields = [(field.name, _without_nulls(field.type)) for field in kind]
-        return pa.struct(fields) if fields and all(part is not None for _, part in fields) else None
+        # DuckDB does not tell "a" from "A", and renames what has no name.
+        names = {name.casefold() for name, _ in fields if name and _is_name(name)}
+        usable = len(names) == len(fields) > 0 and all(part is not None for _, part in fields)
+        return pa.struct(fields) if usable else None
     return kind
 
 

@@ -48,7 +48,8 @@ def incoming(source: object, id_column: str | None, convert: bool) -> Incoming:
     """
     if isinstance(source, Mapping):
         return _from_columns(source, id_column, convert)
-    if isinstance(source, (list, tuple, Iterator)):
+    is_arrow = hasattr(source, "__arrow_c_stream__")
+    if isinstance(source, (list, tuple, Iterator)) and not is_arrow:
         return _from_rows(list(source), id_column, convert)
     try:
         from replicell.store.frames.arrow import table_of
