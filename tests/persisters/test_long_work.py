@@ -53,7 +53,7 @@ class Turns:
 class WatchedStore(Store):
     """Notes how many rows are taken out at once."""
 
-    __slots__ = ("turns",)
+    turns: Turns
 
     def get_encoded_rows(self, table_id: Any, row_ids: Iterable[str]) -> EncodedTable:
         rows = super().get_encoded_rows(table_id, row_ids)
