@@ -39,6 +39,7 @@ __all__ = [
     "create_journal",
     "merge_from_log",
     "note_mark",
+    "note_pushed",
     "read_beacon",
     "read_unpublished",
     "translate",
@@ -281,6 +282,11 @@ def merge_from_log(
         trusted=True,
         batch=batch,
     )
+
+
+def note_pushed(conn: apsw.Connection, pushed: int) -> None:
+    """Remember that all own changes up to a version are in the log, and have come back (write)."""
+    conn.execute("UPDATE replicell_log SET pushed = max(pushed, ?)", (pushed,))
 
 
 def note_mark(conn: apsw.Connection, mark: Cursor, position: int, peers: Sequence[Cursor] = ()) -> None:

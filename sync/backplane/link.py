@@ -56,6 +56,7 @@ _log = logging.getLogger("replicell.sync.backplane")
 _GROUP_BYTES: Final = 256 * 1024
 _RETRY_SECONDS: Final = 1.0
 _PEERS_AT_ONCE: Final = 1000
+_MAX_DEFERRED: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class RoomLink:
         self._target = 0
         self._position = 0
         self._pushed = 0
+        self._noted = 0
         self._parked = 0
         self._push_all_until = 0
         self._cookie: object = None
@@ -133,6 +135,7 @@ class RoomLink:
         self._returned_at = 0
         self._appended = 0
         self._sites: set[bytes] = set()
+        self._deferred: list[tuple[int, Part]] = []
         self._needed = 0
         self._told = 0
         self._bytes_since_snapshot = 0
@@ -235,9 +238,10 @@ class RoomLink:
         self._position, self._pushed = state.position, state.pushed
         self._parked, self._push_all_until = state.parked, state.push_all_until
         self._returned = self._appended = self._batch
-        self._returned_at = state.pushed
+        self._returned_at = self._noted = state.pushed
         self._counted_from = state.position
         self._cookie = None
+        self._deferred = []
         self._target = await log.last()
         self._reached(self._position)
         self._dirty.set()
@@ -262,7 +266,7 @@ class RoomLink:
                 await self._load_snapshot(log)
 
     async def _apply(self, entries: Sequence[Entry]) -> None:
-        parts: list[tuple[int, Part]] = []
+        foreign = False
         for sequence, payload in entries:
             self._bytes_since_snapshot += len(payload)
             part = self._decoded(payload)
@@ -271,11 +275,13 @@ class RoomLink:
             if part.run == self._run and part.last:
                 self._returned, self._returned_at = part.batch, part.until
             elif part.schema and part.run != self._run:
-                await self._apply_parts(parts)
-                parts = []
+                await self._apply_deferred()
                 await self._adopt(self._tables_in(part))
-            parts.append((sequence, part))
-        await self._apply_parts(parts)
+            self._deferred.append((sequence, part))
+            foreign = foreign or part.run != self._run
+        # One's own entries are here already: noting them can wait, and cost no transaction of its own.
+        if foreign or len(self._deferred) > _MAX_DEFERRED:
+            await self._apply_deferred()
         self._reached(entries[-1].sequence)
 
     def _decoded(self, payload: bytes) -> Part | None:
@@ -292,7 +298,8 @@ class RoomLink:
             _log.error("room %r: %s", self._name, error)
             return []
 
-    async def _apply_parts(self, parts: list[tuple[int, Part]]) -> None:
+    async def _apply_deferred(self) -> None:
+        parts, self._deferred = self._deferred, []
         if not parts:
             return
         # What was appended and has not come back yet stands in no row of the journal.
@@ -431,12 +438,21 @@ class RoomLink:
         checked_at = loop.time()
         while True:
             await asyncio.sleep(min(self._options.beacon_interval, self._options.check_interval))
+            await self._apply_deferred()
+            await self._note_pushed()
             digest: list[int] = []
             if loop.time() >= checked_at + self._options.check_interval and self.settled:
                 checked_at = loop.time()
                 digest = await self._repairer.digest(self._position)
             if digest or (self.settled and (self._sites or self._told != self._room.version)):
                 await self._tell(log, digest)
+
+    async def _note_pushed(self) -> None:
+        """Note up to where nothing is left to be published, should no entry have said so."""
+        all_is_back = self._returned == self._appended and not self._deferred
+        if all_is_back and self._pushed > self._noted:
+            self._noted = self._pushed
+            await self._db.write(partial(journal.note_pushed, pushed=self._noted), origin=self._origin)
 
     async def _tell(self, log: RoomLog, digest: list[int]) -> None:
         sites = set(islice(self._sites, _PEERS_AT_ONCE))

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
+from replicell.persisters.crsqlite.versions import latest_version
 from replicell.sync.client import SyncClient
 from replicell.sync.ledger import server_cursors
 from replicell.sync.limits import Limits
@@ -261,13 +262,13 @@ async def greeting(db: CrSqliteDatabase, url: str) -> Welcome:
 
 
 async def two_knows_of(folder: Path, site_id: bytes) -> None:
-    """Wait until a node has heard how far another one has a client."""
+    """Wait until a node has heard how far another one has a client, and has noted how far it is itself."""
     async with CrSqliteDatabase(folder / "room.db") as db:
 
         async def known() -> bool:
-            return bool(
-                await db.execute("SELECT 1 FROM replicell_peers_elsewhere WHERE site_id = ?", (site_id,))
-            )
+            heard = await db.execute("SELECT 1 FROM replicell_peers_elsewhere WHERE site_id = ?", (site_id,))
+            noted = await db.execute("SELECT pushed FROM replicell_log")
+            return bool(heard) and noted == [(await db.read(latest_version),)]
 
         await eventually(db, known)
 
