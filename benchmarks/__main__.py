@@ -24,7 +24,7 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "derived", "queries", "peers", "listening", "persister", "sync", "cluster", "limits")
+SECTIONS = ("store", "derived", "queries", "peers", "listening", "typed", "persister", "sync", "cluster", "limits")
 
 
 def figures_of(section: str) -> Iterator[Figure]:
@@ -48,6 +48,11 @@ def figures_of(section: str) -> Iterator[Figure]:
             yield line.measure()
     elif section == "listening":
         for line in listening_lines():
+            yield line.measure()
+    elif section == "typed":
+        from benchmarks.lines.typed import typed_lines
+
+        for line in typed_lines():
             yield line.measure()
     elif section == "persister":
         from benchmarks.lines.databases import bulk_lines, long_work_lines

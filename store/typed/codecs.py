@@ -141,6 +141,9 @@ class PydanticCodec(RowCodec[T]):
         super().__init__(model, frozenset(fields))
         self._input_names = {name: _input_name(model, name, field) for name, field in fields.items()}
         self._field_names = {given: name for name, given in self._input_names.items()}
+        self._is_plain = all(
+            is_plain(member) for field in fields.values() for member in members_of(field.annotation)
+        )
         self._may_be_none = [
             name
             for name, rule in schema_from(model).items()
@@ -152,8 +155,14 @@ class PydanticCodec(RowCodec[T]):
         given: dict[str, Any] = {self._input_names[name]: cell for name, cell in cells.items()}
         for name in self._may_be_none:
             given.setdefault(self._input_names[name], None)
-        validate = self.model.model_validate_json  # type: ignore[attr-defined]  # it is a pydantic model
-        return self._validated(lambda: validate(json_text(given), strict=True), cells)
+        model: Any = self.model
+        if self._is_plain:
+            # Here strict Python and strict JSON say the same, except that whole floats are no ints.
+            try:
+                return cast("T", model.model_validate(given, strict=True))
+            except ValueError:
+                pass
+        return self._validated(lambda: model.model_validate_json(json_text(given), strict=True), cells)
 
     def write(self, given: Any) -> dict[Id, Any]:
         """Return the cells of an instance."""

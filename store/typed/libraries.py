@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from replicell.store.models import name_of
 from replicell.store.typed.mismatch import MismatchError, Shape
 
-__all__ = ["LibraryShape", "first_message", "is_pydantic_model", "is_struct", "members_of"]
+__all__ = ["LibraryShape", "first_message", "is_plain", "is_pydantic_model", "is_struct", "members_of"]
 
 
 def is_struct(kind: Any) -> bool:
@@ -95,6 +95,14 @@ def members_of(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if is_union else (annotation,)
 
 
+def is_plain(annotation: Any) -> bool:
+    """Tell whether an annotation is that of a scalar, and says nothing else.
+
+    >>> is_plain(int), is_plain(list[int])
+    (True, False)
+    """
+    return annotation in (str, int, float, bool, types.NoneType)
+
+
 def _plain_types(annotation: Any) -> frozenset[type]:
-    plain = (str, int, float, bool, types.NoneType)
-    return frozenset(option for option in members_of(annotation) if option in plain)
+    return frozenset(filter(is_plain, members_of(annotation)))
