@@ -22,6 +22,7 @@ from replicell.store.models import fields_of, is_absence, name_of, schema_from, 
 from replicell.store.typed.libraries import (
     LibraryShape,
     first_message,
+    is_plain,
     is_pydantic_model,
     is_struct,
     members_of,
