@@ -13,6 +13,7 @@ from replicell.store.cells import Cell, CellLike, EncodedCell, decode_cell
 from replicell.store.errors import AbsentError, WriteForbiddenError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
+from replicell.store.notebook.representation import NotebookRepresentation
 
 if TYPE_CHECKING:
     from replicell.store.store import Store
@@ -43,7 +44,7 @@ def refuse_forbidden_write(store: Store) -> None:
         )
 
 
-class _View(MutableMapping[Id, _T], Generic[_T]):
+class _View(MutableMapping[Id, _T], NotebookRepresentation, Generic[_T]):
     """A mapping whose keys are those of a dict in the store, which may come and go."""
 
     __slots__ = ("_store",)

@@ -61,9 +61,15 @@ class TableSource(ABC):
     def listen(self, told: Callable[[], object]) -> Cancel:
         """Have a function called when anything in the table, or its order, has changed."""
 
-    @abstractmethod
     def own_order(self, offset: int, limit: int) -> list[Id]:
-        """Return some row ids in the order of the table itself."""
+        """Return some row ids in the order of the table itself, in which rows came."""
+        rows = self.rows
+        count = len(rows)
+        start, stop = min(offset, count), min(offset + limit, count)
+        if start <= count // 2:
+            return list(islice(rows, start, stop))
+        # From the nearer end, as there is no way to a place but past all before it.
+        return list(islice(reversed(rows), count - stop, count - start))[::-1]
 
     @property
     def rows(self) -> EncodedTable:
@@ -126,10 +132,6 @@ class StoreTable(TableSource):
         listener_id = self.owner.add_sorted_row_ids_listener(self.table_id, sort, descending, 0, None, void)
         return lambda: void(self.owner.del_listener(listener_id))
 
-    def own_order(self, offset: int, limit: int) -> list[Id]:
-        """Return some row ids in the order in which rows came."""
-        return list(islice(self.rows, offset, offset + limit))
-
 
 class QueryResult(TableSource):
     """The result of a query, which need not be defined yet."""
@@ -163,7 +165,7 @@ class QueryResult(TableSource):
     def own_order(self, offset: int, limit: int) -> list[Id]:
         """Return some row ids in the order that the query asks for, or in which rows came into the result."""
         ordered = self._queries._ordered(self.table_id)
-        return list(islice(self.rows if ordered is None else ordered, offset, offset + limit))
+        return super().own_order(offset, limit) if ordered is None else ordered[offset : offset + limit]
 
 
 class ValueSource(ABC):

@@ -23,6 +23,7 @@ from replicell.store.notebook.sources import QueryResult, StoreTable, TableSourc
 from replicell.store.queries import Queries
 from replicell.store.relationships import Relationships
 from replicell.store.store import Store
+from replicell.store.views import RowView, TablesView, TableView, ValuesView
 
 __all__ = ["source_of", "summary_of", "table_summary"]
 
@@ -31,7 +32,7 @@ _MOST_IDS = 8
 
 
 def summary_of(thing: object) -> str:
-    """Return the HTML that shows a store, or its queries, indexes, metrics or relationships.
+    """Return the HTML that shows a store, a view of it, or its queries, indexes, metrics or relationships.
 
     What is long is cut, and said to be; all that comes from the store is escaped.
 
@@ -43,6 +44,12 @@ def summary_of(thing: object) -> str:
     """
     if isinstance(thing, Store):
         return _store(thing)
+    if isinstance(thing, TableView):
+        return table_summary(thing._store, thing._table_id)
+    if isinstance(thing, TablesView):
+        return _store(thing._store)
+    if isinstance(thing, (RowView, ValuesView)):
+        return _cells(thing)
     if isinstance(thing, Queries):
         return _queries(thing)
     if isinstance(thing, Indexes):
@@ -87,6 +94,14 @@ def _store(store: Store) -> str:
         (counted(len(store._tables), "table"), counted(rows, "row"), counted(len(values), "value"))
     )
     return panel(type(store).__name__, note, *parts)
+
+
+def _cells(view: RowView | ValuesView) -> str:
+    held = view._held()
+    shown = [(cell_id, [cell]) for cell_id, cell in islice(held.items(), MOST_ROWS)]
+    noun = "cell" if isinstance(view, RowView) else "value"
+    body = grid(Grid(noun, ["content"], shown, len(held), 1))
+    return panel(view._holder(), counted(len(held), noun), body)
 
 
 def _queries(queries: Queries) -> str:

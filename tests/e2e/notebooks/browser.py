@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 __all__ = ["PATIENCE", "chromium_path", "dark", "launched", "page_of"]
 
 PATIENCE = 40_000
 """Milliseconds to wait for anything in a page; a busy machine starts a notebook slowly."""
+
+expect.set_options(timeout=PATIENCE)
 
 _ARGUMENTS = (
     "--headless",

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.notebooks.browser import PATIENCE, chromium_path, dark, launched, page_of
+from tests.e2e.notebooks.browser import chromium_path, dark, launched, page_of
 from tests.e2e.notebooks.lab import Kernel, Lab, running_lab, write_notebook
 
 pytestmark = pytest.mark.timeout(240)
 EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
-expect.set_options(timeout=PATIENCE)
 
 CELLS = [
     """

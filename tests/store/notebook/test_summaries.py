@@ -192,3 +192,12 @@ def test_showing_a_store_needs_no_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_views_of_a_store_show_their_part_of_it() -> None:
+    store = create_store().set_table("pets", {"fido": {"age": 3, "tags": ["good"]}}).set_value("open", True)
+    assert store.tables._repr_html_() == store._repr_html_()
+    assert store.tables["pets"]._repr_html_() == table_summary(store, "pets")
+    fido = store.tables["pets"]["fido"]
+    assert Reader(fido._repr_html_()).cells == ["cell", "content", "age", "3", "tags", '["good"]']
+    assert "2 cells" in fido._repr_html_()
