@@ -19,6 +19,7 @@ __all__ = [
     "Authenticate",
     "Close",
     "Emit",
+    "Later",
     "Progress",
     "Reidentify",
     "Send",
@@ -80,6 +81,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Call a function when some time has passed, even if the connection has ended meanwhile.
+
+    Args:
+        seconds: How long from now.
+        call: Called without arguments.
+    """
+
+    seconds: float
+    call: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticate:
     """Find out whether a token is good, and tell the session with `renewed` or `not_renewed`.
 
@@ -105,7 +119,7 @@ class Validate:
     failed: Callable[[BaseException], None]
 
 
-Action: TypeAlias = Send | Close | Reidentify | Progress | Authenticate | Validate | Job[Any]
+Action: TypeAlias = Send | Close | Reidentify | Progress | Later | Authenticate | Validate | Job[Any]
 
 Emit: TypeAlias = Callable[[Action], None]
 

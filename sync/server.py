@@ -43,6 +43,7 @@ from replicell.sync.errors import (
 )
 from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
+from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import RoomHost
 from replicell.sync.serving import ServedConnection
 from replicell.sync.turns import Turns
@@ -86,6 +87,8 @@ class SyncServer:
         limits: What a client, a room and all of them may have.
         trusted_proxies: Addresses or networks of proxies whose ``proxy_header`` is believed.
         proxy_header: The header in which they say for whom they speak.
+        presence: What clients of a room are told of each other, if they take part: ``anonymous`` tells the
+            states that they show, ``names`` also the names in their identities, ``off`` nothing.
         room_idle_seconds: How long a room stays open without clients.
         backplane: What it shares its rooms with other servers through, as `JetStreamBackplane`; None for a
             server on its own.
@@ -119,6 +122,7 @@ class SyncServer:
         limits: Limits | None = None,
         trusted_proxies: Iterable[str] = (),
         proxy_header: str = "X-Forwarded-For",
+        presence: PresencePolicy = "anonymous",
         room_idle_seconds: float = 60.0,
         backplane: Backplane | None = None,
         link_options: LinkOptions | None = None,
@@ -128,6 +132,8 @@ class SyncServer:
     ) -> None:
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
+        if presence not in ("anonymous", "names", "off"):
+            raise SyncError(f"presence is 'anonymous', 'names' or 'off', not {presence!r}")
         if not 0 <= room_idle_seconds < float("inf"):
             raise SyncError(f"room_idle_seconds is a number of seconds, 0 or more, not {room_idle_seconds}")
         allowed = _several("origins", origins)
@@ -139,6 +145,7 @@ class SyncServer:
         self._limits = limits or Limits()
         self._gate = Gate(_one_of(authenticate, tokens, read_only_tokens), self._limits.hook_seconds)
         self._validate = validate
+        self._presence: PresencePolicy = presence
         self._addresses = ClientAddresses(trusted_proxies, proxy_header)
         self._attendance = Attendance(self._limits, time.monotonic)
         self._turns = Turns(time.monotonic)
@@ -258,7 +265,7 @@ class SyncServer:
             return _try_later(connection, HTTPStatus.TOO_MANY_REQUESTS, refusal)
         wicket = await self._gate.ask(wanted)
         connection.admitted, connection.wanted = wicket.identity, wanted
-        if wicket.verdict == "unauthorized" and wanted.token is None:
+        if wicket.reason == NO_TOKEN:
             # It may come in the first message, which the gate is asked about then.
             return None
         if wicket.verdict is not None:
@@ -300,6 +307,9 @@ class SyncServer:
             return
         if identity is None:
             return
+        if identity.expires_at is not None and identity.expires_at <= self._clock():
+            await websocket.close(CLOSE_CODES["expired"], "the token has run out: connect with a new one")
+            return
         key = identity.name or neighbourhood(wanted.address)
         bucket = self._attendance.bucket(key)
         try:
@@ -328,6 +338,7 @@ class SyncServer:
                     bucket=bucket,
                     turn=self._turns.enter(),
                     wall_clock=self._clock,
+                    presence=self._presence,
                 )
                 self._served.add(served)
                 try:

@@ -11,7 +11,7 @@ from websockets.asyncio.connection import Connection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.sync.actions import CLOSE_CODES, Action, Close, Progress, Reidentify, Send
+from replicell.sync.actions import CLOSE_CODES, Action, Close, Later, Progress, Reidentify, Send
 from replicell.sync.jobs import Job
 from replicell.sync.session import Session
 
@@ -19,6 +19,8 @@ __all__ = ["Wire", "run_job", "short_reason"]
 
 _HOLD_BYTES: Final = 1024 * 1024
 _RESUME_BYTES: Final = 256 * 1024
+_MOST_OUTGOING_BYTES: Final = 8 * 1024 * 1024
+"""More than changes alone can be, which are held back before: who does not read answers asks no more."""
 _BACKLOG_BYTES: Final = 2 * 1024 * 1024
 """More than the window that a well-behaved sender keeps to."""
 _REASON_BYTES: Final = 120
@@ -106,6 +108,8 @@ class Wire:
                 self._close(CLOSE_CODES["forked"], message)
             case Progress():
                 self._owner.on_progress()
+            case Later(seconds, call):
+                asyncio.get_running_loop().call_later(seconds, call)
 
     async def run(self, session: Session, first: bytes | str | None = None) -> None:
         """Run a session until the connection ends; frames that come faster than they are applied wait in the
@@ -124,7 +128,7 @@ class Wire:
             rested_at = now()
             async for frame in self._websocket:
                 session.receive(frame, now())
-                while (session.backlog > _BACKLOG_BYTES or session.busy) and session.state != "closed":
+                while self._is_clogged(session) and session.state != "closed":
                     self._less_backlog.clear()
                     await self._less_backlog.wait()
                     rested_at = now()
@@ -137,6 +141,10 @@ class Wire:
         finally:
             session.connection_lost()
             await self._finish()
+
+    def _is_clogged(self, session: Session) -> bool:
+        """Whether more is under way than the other side should be asked for."""
+        return session.backlog > _BACKLOG_BYTES or session.busy or self._outgoing_bytes > _MOST_OUTGOING_BYTES
 
     def _reporting(self, job: Job[Any]) -> Any:
         def done(result: object) -> None:
@@ -168,11 +176,14 @@ class Wire:
                 await self._websocket.send(frame)
                 self._outgoing.popleft()
                 self._outgoing_bytes -= len(frame)
+                self._less_backlog.set()
                 if self._holding and self._outgoing_bytes <= _RESUME_BYTES:
                     self._holding = False
                     self._hold(False)
         except ConnectionClosed:
             self._outgoing.clear()
+            self._outgoing_bytes = 0
+            self._less_backlog.set()
         finally:
             self._writer = None
 

@@ -371,6 +371,30 @@ async def test_a_flood_of_questions_waits_for_its_answers(open_server: OpenServe
             await counting
 
 
+async def test_a_client_that_asks_and_never_reads_the_answers_costs_bounded_memory(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    server = await open_server()
+    sync = await open_client(await open_database("a"), f"{server.url}/room")
+    deaf = await joined(server)
+    await tell(deaf, Changes(EPOCH, 0, 1, 1, 0, True, [bad(val="x" * 500_000)]))
+    await hear(deaf, Ack)
+    deaf.transport.pause_reading()
+    try:
+        tracemalloc.start()
+        for number in range(200):
+            await tell(deaf, AskRow(number, "todo", pack_key(["bad"])))
+        await others_go_on(server, sync)
+        held, _ = tracemalloc.get_traced_memory()
+        # The answers would be 100 MB.
+        assert held < 25_000_000
+    finally:
+        tracemalloc.stop()
+        deaf.transport.abort()
+        with suppress(ConnectionClosed):
+            await deaf.wait_closed()
+
+
 async def test_random_bytes_from_many_connections_do_not_stop_the_server(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
 ) -> None:

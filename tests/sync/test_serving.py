@@ -137,6 +137,23 @@ class TestAtTheGate:
         assert text == "your subscription has ended\n"
         assert status == (HTTPStatus.FORBIDDEN if forbidden else HTTPStatus.UNAUTHORIZED)
 
+    async def test_a_hook_that_refuses_with_a_reason_does_not_wait_for_a_token(
+        self, open_server: OpenServer
+    ) -> None:
+        def authenticate(request: Request) -> Identity:
+            raise AccessDeniedError("not from there")
+
+        server = await open_server(authenticate=authenticate)
+        assert await status_of(f"{server.url}/room") == (HTTPStatus.UNAUTHORIZED, "not from there\n")
+
+    async def test_an_identity_that_has_run_out_already_does_not_open_the_room(
+        self, open_server: OpenServer
+    ) -> None:
+        server = await open_server(authenticate=lambda _: Identity(expires_at=1.0))
+        async with connect(f"{server.url}/room") as websocket:
+            assert await close_code(websocket) == 4419
+        assert server.rooms == []
+
     async def test_a_hook_that_fails_or_hangs_lets_nobody_in_and_the_server_goes_on(
         self, open_server: OpenServer, caplog: pytest.LogCaptureFixture
     ) -> None:
