@@ -7,6 +7,7 @@ from replicell.sync.change_sets import CellChange, ChangeSet
 from replicell.sync.client import SyncClient
 from replicell.sync.errors import (
     AccessDeniedError,
+    PresenceError,
     RefusedError,
     RoomNameError,
     SyncClosedError,
@@ -15,6 +16,7 @@ from replicell.sync.errors import (
 )
 from replicell.sync.limits import Limits
 from replicell.sync.messages import RefusedChange
+from replicell.sync.presence import Peer
 from replicell.sync.server import SyncServer
 from replicell.sync.status import SyncStatus
 
@@ -26,6 +28,8 @@ __all__ = [
     "Identity",
     "JwtTokens",
     "Limits",
+    "Peer",
+    "PresenceError",
     "RefusedChange",
     "RefusedError",
     "Request",

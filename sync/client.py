@@ -6,10 +6,10 @@ import asyncio
 import inspect
 import logging
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import count
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
@@ -28,17 +28,23 @@ from replicell.sync.client_session import ClientSession
 from replicell.sync.endings import Ending, ending_of_connection, ending_of_request, seconds_to_rest
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
 from replicell.sync.messages import ProblemCode, RefusedChange
+from replicell.sync.peers import PeerView
+from replicell.sync.presence import Peer, text_from_state
 from replicell.sync.refusals import Refusals
 from replicell.sync.status import SyncStatus
 from replicell.sync.wire import Wire
 
-__all__ = ["RefusedListener", "StatusListener", "SyncClient", "TokenSource"]
+__all__ = ["PresenceListener", "RefusedListener", "StatusListener", "SyncClient", "TokenSource"]
 
 StatusListener = Callable[["SyncClient", SyncStatus, str], object]
 """Called with the client, its new status and the detail."""
 
 RefusedListener = Callable[["SyncClient", tuple[RefusedChange, ...]], object]
 """Called with the client and the changes that were just refused."""
+
+PresenceListener = Callable[["SyncClient", str, Peer | None, Peer | None], object]
+"""Called with the client, a peer's id, the peer as it is now (None: it has left) and as it was (None: it has
+come)."""
 
 TokenSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """An access token, or what gives one."""
@@ -126,6 +132,7 @@ class SyncClient:
         self._marks = count(1)
         self._waiters: set[asyncio.Future[None]] = set()
         self._refusals = Refusals()
+        self._view = PeerView()
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: list[Callable[[], object]] = []
@@ -181,7 +188,54 @@ class SyncClient:
         """Call a listener no more; an unknown id is ignored."""
         self._listeners.pop(listener_id, None)
         self._refusals.del_listener(listener_id)
+        self._view.del_listener(listener_id)
         return self
+
+    @property
+    def peers(self) -> Mapping[str, Peer]:
+        """The others who are in the room and take part in presence, by id; it follows what changes.
+
+        Empty without a connection, and for who takes no part.
+        """
+        return self._view.peers
+
+    @property
+    def peer_id(self) -> str | None:
+        """Under which id the others see this client; None while they do not."""
+        return self._view.own_id
+
+    def set_presence(self, state: Mapping[str, Any] | None) -> Self:
+        """Take part in presence: show a small state to the others in the room, and see theirs.
+
+        It is kept nowhere, and gone when the connection ends; it is shown again with the next one. Set it as
+        often as you like: the others get the latest.
+
+        Args:
+            state: What JSON can say, such as ``{"name": "Anna", "cursor": [3, 4]}``, at most 4096 bytes
+                unless the server's `Limits` say otherwise; None to take no part any more.
+
+        Raises:
+            PresenceError: The state is no mapping from texts to what JSON can say.
+
+        Example::
+
+            sync.set_presence({"name": "Anna"})
+            sync.add_presence_listener(lambda client, peer_id, peer, before: print(peer_id, peer, before))
+        """
+        self._view.shown = text_from_state(state) if state is not None else None
+        if self._session is not None:
+            self._session.show()
+        return self
+
+    def add_presence_listener(self, listener: PresenceListener) -> str:
+        """Call a listener whenever another one comes, shows another state or leaves.
+
+        It is told nothing until this client takes part itself, with `set_presence`.
+
+        Returns:
+            An id for `del_listener`.
+        """
+        return self._view.add_listener(lambda *news: listener(self, *news))
 
     async def start(self) -> Self:
         """Begin to connect; starting a started client does nothing.
@@ -416,7 +470,11 @@ class SyncClient:
     async def _serve(self, websocket: ClientConnection) -> Ending:
         wire = Wire(websocket, self._db, self)
         session = ClientSession(
-            emit=wire.emit, catalog=self._catalog, schema_policy=self._schema_policy, options=self._options
+            emit=wire.emit,
+            catalog=self._catalog,
+            schema_policy=self._schema_policy,
+            options=self._options,
+            view=self._view,
         )
         self._session, self._connection = session, websocket
         ticker = asyncio.get_running_loop().create_task(self._tick(session))

@@ -36,6 +36,8 @@ from replicell.sync.messages import (
     Mark,
     Marked,
     Message,
+    Peers,
+    Present,
     Problem,
     Ready,
     RefusedChange,
@@ -45,6 +47,9 @@ from replicell.sync.messages import (
     Welcome,
 )
 from replicell.sync.outbound import Outbound
+from replicell.sync.pace import Pace
+from replicell.sync.peers import PeerView
+from replicell.sync.presence import TELLING_SECONDS
 from replicell.sync.session import Session
 
 __all__ = ["ClientSession"]
@@ -66,6 +71,7 @@ class ClientSession(Session):
         schema_policy: Whether tables that the server announces are created here.
         options: Times and sizes.
         token: The access token, if it is to be sent in the first message.
+        view: The others in the room, and what it shows of itself.
     """
 
     log: ClassVar[logging.Logger] = logging.getLogger("replicell.sync.client")
@@ -79,11 +85,15 @@ class ClientSession(Session):
         schema_policy: SchemaPolicy = "auto",
         options: SessionOptions | None = None,
         token: str | None = None,
+        view: PeerView | None = None,
     ) -> None:
         super().__init__(
             emit=emit, catalog=catalog, schema_policy=schema_policy, options=options or SessionOptions()
         )
         self._token = token
+        self._view = view or PeerView()
+        self._showing = Pace(emit, self._show)
+        self._has_shown = False
         self._site_id = b""
         self._cookie: object = None
         self._welcome: Welcome | None = None
@@ -174,6 +184,26 @@ class ClientSession(Session):
         if self.state == "live":
             self._send(Token(token))
 
+    def show(self) -> None:
+        """The own presence state is another now."""
+        self._showing.ask()
+
+    def connection_lost(self) -> None:
+        super().connection_lost()
+        self._view.lose()
+
+    def _show(self) -> float:
+        if self.state != "live":
+            return 0.0
+        state = self._view.shown
+        if state is None and not self._has_shown:
+            return 0.0
+        self._has_shown = state is not None
+        self._send(Present(state))
+        if state is None:
+            self._view.lose()
+        return TELLING_SECONDS
+
     def _introduced(self, introduction: Introduction) -> None:
         self._site_id = introduction.site_id
         self._cookie = introduction.cookie
@@ -197,6 +227,10 @@ class ClientSession(Session):
                 self._emit(Progress())
             case Renewed(expires_in):
                 self._expect_renewal(expires_in)
+            case Peers() if self.state == "live":
+                # What was under way when the client stopped taking part is of no interest any more.
+                if self._has_shown:
+                    self._view.take(message)
             case _:
                 super()._on_message(message)
                 self._emit(Progress())
@@ -277,6 +311,7 @@ class ClientSession(Session):
                 now=self._now,
                 confirmed=welcome.confirmed,
             )
+        self.show()
         self._emit(Progress())
 
     def _leave_server(self, message: str) -> None:

@@ -8,6 +8,7 @@ SyncError
 ├── MissingPackageError   an optional package is needed and not installed
 ├── ProtocolError         the other side sent what the protocol does not allow
 │   └── DecodeError       a frame that is no message of this protocol
+├── PresenceError         a presence state that cannot be shown
 ├── RoomNameError         a room name that is not allowed
 ├── TooManyRoomsError     the server has all the rooms it takes
 └── SchemaConflictError   an announced table that cannot be made to fit the one that is here
@@ -21,6 +22,7 @@ __all__ = [
     "AccessDeniedError",
     "DecodeError",
     "MissingPackageError",
+    "PresenceError",
     "ProtocolError",
     "RefusedError",
     "RoomNameError",
@@ -91,6 +93,10 @@ class DecodeError(ProtocolError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "malformed")
+
+
+class PresenceError(SyncError, ValueError):
+    """A presence state is no JSON object, or is bigger than what is taken."""
 
 
 class RoomNameError(SyncError, ValueError):

@@ -11,7 +11,9 @@ from replicell.sync.errors import SyncError
 __all__ = ["Limits", "TokenBucket"]
 
 _SMALLEST_MESSAGE: Final = 128 * 1024
-_NEEDED: Final = frozenset(("message_bytes", "burst_changes", "handshake_seconds", "hook_seconds"))
+_NEEDED: Final = frozenset(
+    ("message_bytes", "burst_changes", "presence_bytes", "handshake_seconds", "hook_seconds")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Limits:
         rooms: Rooms that there are at all, open or not, each with a file.
         tables: Tables in a room.
         columns: Columns of a table, beside its key.
+        peers: Clients of a room that take part in presence; further ones are told so, and sync all the same.
+        presence_bytes: The biggest presence state, as JSON.
         room_bytes: How big a room's database may become; changes that would make it bigger are refused by
             name, but deletions are taken until it is a tenth bigger still.
         handshake_seconds: Until when a new connection must have got through its handshakes.
@@ -56,6 +60,8 @@ class Limits:
     rooms: int | None = None
     tables: int | None = None
     columns: int | None = None
+    peers: int | None = 1000
+    presence_bytes: int = 4096
     room_bytes: int | None = None
     handshake_seconds: float = 10.0
     idle_seconds: float | None = None

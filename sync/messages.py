@@ -19,6 +19,7 @@ answers in kind::
       │  Mark    ─────────► Marked                 │   "tell me how far you are now"
       │  Token   ─────────► Renewed                │   before the old one runs out
       │  AskRow  ─────────► Row                    │   "how is this with you?", after a refusal
+      │  Present ─────────► Peers                  │   "this is me"; and then who else is there
       │                     Problem                │   what is wrong, and which changes it is about
 """
 
@@ -47,6 +48,9 @@ __all__ = [
     "Mark",
     "Marked",
     "Message",
+    "PeerAnnouncement",
+    "Peers",
+    "Present",
     "Problem",
     "ProblemCode",
     "Ready",
@@ -79,6 +83,7 @@ ProblemCode: TypeAlias = Literal[
     "replaced",  # another connection came with the same site id
     "schema",  # tables or columns that are not taken over here
     "refused",  # changes that were not applied, named in `rows`
+    "presence",  # a presence state that is not shown to the others
     "restart",  # the server is going away and will be back
     "internal",  # the server failed; it is not the client's fault
 ]
@@ -260,6 +265,47 @@ class AskSchema(_Base, frozen=True):
     """Changes came for tables or columns that were not announced: asks for `Schema`."""
 
 
+class Present(_Base, frozen=True):
+    """The client takes part in presence, or shows another state; until then it is not told of the others, so
+    that those who do not know these messages never get one.
+
+    Args:
+        state: A JSON object, None to take no part any more.
+    """
+
+    state: str | None
+
+
+class PeerAnnouncement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who is in the room.
+
+    Args:
+        id: Names it among the others.
+        state: The JSON object that it shows.
+        name: Who it is, as the server knows; None if it does not tell.
+    """
+
+    id: str
+    state: str
+    name: str | None = None
+
+
+class Peers(_Base, frozen=True):
+    """Who has come, has changed or has gone.
+
+    Args:
+        here: Those who are there, in any case those who have come or changed.
+        gone: The ids of those who have left.
+        you: The client's own id, said once.
+        everybody: The ids of all who are there, when the client may have missed something.
+    """
+
+    here: list[PeerAnnouncement]
+    gone: list[str]
+    you: str | None = None
+    everybody: list[str] | None = None
+
+
 class Changes(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True, tag_field="type", tag="changes"
 ):
@@ -368,6 +414,8 @@ Message: TypeAlias = (
     | Renewed
     | AskRow
     | Row
+    | Present
+    | Peers
     | Problem
 )
 
@@ -386,6 +434,8 @@ _MapMessage: TypeAlias = (
     | Renewed
     | AskRow
     | Row
+    | Present
+    | Peers
     | Problem
 )
 

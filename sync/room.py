@@ -17,6 +17,7 @@ from replicell.sync.announcements import SchemaPolicy, announce
 from replicell.sync.jobs import Job, Outgoing, TakenIn, read_outgoing
 from replicell.sync.limits import Limits
 from replicell.sync.messages import TableAnnouncement
+from replicell.sync.presence import PresenceBoard
 from replicell.sync.ring import Ring, RingEntry
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Room:
         self._batches = count(1)
         self._refilling = False
         self._refill_again = False
+        self.presence = PresenceBoard(emit, self.limits.peers)
         self.replicator: Replicator | None = None
         """Brings what is committed here to the other nodes, if there are any."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
 from replicell.sync.access import room_file_name
-from replicell.sync.actions import Action, SessionOptions
+from replicell.sync.actions import Action, Later, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.node import Node
@@ -79,8 +79,11 @@ class OpenRoom:
         raise RuntimeError(f"a server does not change its site id: {message}")
 
     def _emit(self, action: Action) -> None:
-        if isinstance(action, Job):
-            run_job(self.db, action, self)
+        match action:
+            case Job():
+                run_job(self.db, action, self)
+            case Later(seconds, call):
+                asyncio.get_running_loop().call_later(seconds, call)
 
     def _on_change(self, change: DatabaseChange) -> None:
         if change.origin is not self:

@@ -14,8 +14,8 @@ from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import EPOCH_BYTES, Cursor
 from replicell.persisters.crsqlite.identity import SITE_ID_BYTES
 from replicell.persisters.crsqlite.rules import Refusal
-from replicell.sync.actions import Authenticate, Emit, Validate
-from replicell.sync.errors import ProtocolError
+from replicell.sync.actions import Authenticate, Emit, Send, Validate
+from replicell.sync.errors import PresenceError, ProtocolError
 from replicell.sync.inbound import Inbound
 from replicell.sync.jobs import (
     Batch,
@@ -38,6 +38,7 @@ from replicell.sync.messages import (
     Mark,
     Marked,
     Message,
+    Present,
     Ready,
     Renewed,
     Row,
@@ -46,6 +47,7 @@ from replicell.sync.messages import (
     Welcome,
 )
 from replicell.sync.outbound import Outbound
+from replicell.sync.presence import Shown, peer_id, state_from_text
 from replicell.sync.session import Session
 
 if TYPE_CHECKING:
@@ -65,9 +67,13 @@ class Access:
 
     Args:
         write: Whether its changes are taken; it may read in any case.
+        presence: Whether it may see who else is there, and be seen.
+        shown_name: Its name for the others, None if they are not to know.
     """
 
     write: bool = True
+    presence: bool = True
+    shown_name: str | None = None
 
 
 class _Lease:
@@ -163,9 +169,20 @@ class ServerSession(Session):
         if self.state != "closed":
             self._problem("unauthorized", reason)
 
+    def hold_sending(self, held: bool) -> None:
+        super().hold_sending(held)
+        if not held:
+            self._room.presence.tell_anew(self)
+
+    def send_frame(self, frame: bytes | str) -> None:
+        """Send a message that many get and that is encoded already."""
+        if self.state != "closed":
+            self._emit(Send(frame))
+
     def connection_lost(self) -> None:
         super().connection_lost()
         self._room.leave(self)
+        self._room.presence.leave(self)
 
     def _on_message(self, message: Message) -> None:
         match message:
@@ -180,8 +197,29 @@ class ServerSession(Session):
             case AskRow(number, table, pk) if self.state == "live":
                 read = partial(row_changes, catalog=self._catalog, table=table, pk=pk)
                 self._job("read", read, partial(self._row_read, number))
+            case Present(state) if self.state == "live":
+                self._on_present(state)
             case _:
                 super()._on_message(message)
+
+    def _on_present(self, state: str | None) -> None:
+        board, most = self._room.presence, self._room.limits.presence_bytes
+        if state is None:
+            board.leave(self)
+            return
+        if not self._access.presence:
+            self._problem("presence", "this server does not tell who is in a room")
+            return
+        if len(state.encode()) > most:
+            self._problem("presence", f"a presence state may have {most} bytes here: show less")
+            return
+        try:
+            state_from_text(state)
+        except PresenceError as error:
+            self._problem("presence", str(error))
+            return
+        if not board.show(self, peer_id(self.site_id), Shown(state, self._access.shown_name)):
+            self._problem("presence", "too many show themselves in this room already: you are not shown")
 
     def _mark(self, number: int, version: int) -> None:
         """Say how far the database is, which another program may have written a moment ago."""

@@ -20,6 +20,7 @@ from replicell.sync.change_sets import Validate as ValidateHook
 from replicell.sync.change_sets import judge
 from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits, TokenBucket
+from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import OpenRoom
 from replicell.sync.server_session import Access, ServerSession
 from replicell.sync.turns import Turn
@@ -49,6 +50,7 @@ class ServedConnection:
         bucket: How much it may do; None for anything.
         turn: Its part of the time in which changes are applied.
         wall_clock: The time in seconds since 1970.
+        presence: What clients are told of each other.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ServedConnection:
         bucket: TokenBucket | None,
         turn: Turn,
         wall_clock: Callable[[], float],
+        presence: PresencePolicy,
     ) -> None:
         self._opened = opened
         self._request = request
@@ -80,7 +83,11 @@ class ServedConnection:
         self._session = ServerSession(
             emit=self._emit,
             room=opened.room,
-            access=Access(write=identity.right(request.room) == "write"),
+            access=Access(
+                write=identity.right(request.room) == "write",
+                presence=presence != "off",
+                shown_name=identity.name or None if presence == "names" else None,
+            ),
             validates=validate is not None,
             expires_in=self._expires_in,
             turn_size=turn.size,

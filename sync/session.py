@@ -75,6 +75,8 @@ class Session:
         self._now = 0.0
         self._adopting = 0
         self._jobs = 0
+        self.is_held = False
+        """Whether the socket is full."""
         self._schema_wanted = False
         self._schema_asked_at = float("-inf")
         self.state: Literal["handshake", "live", "closed"] = "handshake"
@@ -85,6 +87,11 @@ class Session:
     def backlog(self) -> int:
         """Bytes that have come and are not applied; the owner stops reading when there are too many."""
         return self._inbound.backlog if self._inbound is not None else 0
+
+    @property
+    def encoding(self) -> Encoding:
+        """How messages are encoded: as the client does it."""
+        return self._encoding
 
     @property
     def busy(self) -> bool:
@@ -126,6 +133,7 @@ class Session:
 
     def hold_sending(self, held: bool) -> None:
         """The socket is full, or has room again."""
+        self.is_held = held
         if self._outbound is not None:
             self._outbound.hold(held)
 

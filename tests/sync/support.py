@@ -16,7 +16,7 @@ from replicell.persisters.crsqlite.connection import close_connection, open_conn
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
-from replicell.sync.actions import Action, Close, Reidentify, Send, SessionOptions
+from replicell.sync.actions import Action, Close, Later, Reidentify, Send, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
@@ -79,6 +79,7 @@ class End:
         self.sent: list[Message] = []
         self.closed: list[Close] = []
         self.reidentified: list[Reidentify] = []
+        self.later: list[Later] = []
 
     def emit(self, action: Action) -> None:
         match action:
@@ -91,6 +92,15 @@ class End:
                 self.closed.append(action)
             case Reidentify():
                 self.reidentified.append(action)
+            case Later():
+                self.later.append(action)
+
+    def pass_time(self) -> bool:
+        """Call what was to be called later; False if there is nothing."""
+        due, self.later = self.later, []
+        for later in due:
+            later.call()
+        return bool(due)
 
     def said(self, kind: type[Message]) -> list[Any]:
         """All messages of a kind that were sent."""

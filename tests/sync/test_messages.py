@@ -24,6 +24,9 @@ from replicell.sync.messages import (
     Mark,
     Marked,
     Message,
+    PeerAnnouncement,
+    Peers,
+    Present,
     Problem,
     Ready,
     RefusedChange,
@@ -51,6 +54,8 @@ MESSAGES: list[Message] = [
     Heartbeat(7),
     Mark(1),
     Marked(1, 7),
+    Present('{"name":"Anna"}'),
+    Peers([PeerAnnouncement("a", "{}", "anna")], ["b"], "c", ["a", "c"]),
     Problem("refused", "no", [RefusedChange("todo", b"k", "text", "why")]),
 ]
 
