@@ -17,8 +17,9 @@ PERIOD = 0.001
 class Heartbeat:
     """Beats every millisecond while a block runs, and knows the longest time by which a beat came late.
 
-    Time in which the loop's thread could have run but the scheduler let other programs run is left out, where
-    the system tells (Linux): it says how busy the machine is, not what blocks the loop.
+    What other programs on the machine cause is left out: of a late beat counts only as much as this process
+    has computed meanwhile, on whatever thread, and not while the loop's thread stood in the scheduler's queue
+    (which Linux tells).
     """
 
     def __init__(self) -> None:
@@ -40,13 +41,13 @@ class Heartbeat:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _beat(self) -> None:
-        last, waited = time.perf_counter(), self._waited()
+        last, computed, waited = time.perf_counter(), time.process_time(), self._waited()
         while True:
             await asyncio.sleep(PERIOD)
-            now, waited_now = time.perf_counter(), self._waited()
+            now, computed_now, waited_now = time.perf_counter(), time.process_time(), self._waited()
             late = now - last - PERIOD - (waited_now - waited)
-            self.longest = max(self.longest, late)
-            last, waited = now, waited_now
+            self.longest = max(self.longest, min(late, computed_now - computed))
+            last, computed, waited = now, computed_now, waited_now
 
     def _waited(self) -> float:
         return int(self._waits.read_text().split()[1]) / 1e9 if self._is_told else 0.0

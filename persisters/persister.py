@@ -22,7 +22,7 @@ InitialContent: TypeAlias = (
     tuple[Mapping[Id, Any], Mapping[Id, Any]] | list[Any] | Callable[[], tuple[Any, Any] | list[Any]]
 )
 
-_ROWS_A_SLICE = 1_000
+_ROWS_A_SLICE = 500
 
 
 class Persister(Operations):

@@ -106,7 +106,7 @@ async def test_the_loop_gets_a_turn_after_every_few_rows_that_a_save_takes(kind:
         await persister.save()
         turns.stop()
         await counting
-    _assert_turns_between(turns, most_at_once=1_000)
+    _assert_turns_between(turns, most_at_once=500)
 
 
 def _assert_turns_between(turns: Turns, most_at_once: int) -> None:
