@@ -182,6 +182,14 @@ class WriteForbiddenError(StoreError):
     (``mutator=True``), a will-finish listener, or after the transaction.
     """
 
+    @classmethod
+    def in_listener(cls) -> WriteForbiddenError:
+        """Return the error for a write in such a listener."""
+        return cls(
+            "a normal or did-finish listener wrote to the store, which it may only read. Write from a "
+            "listener added with mutator=True, from a will-finish listener, or afterwards."
+        )
+
 
 class DefinitionError(StoreError, ValueError):
     """A definition of something derived from a store contradicts itself; nothing was changed."""

@@ -179,10 +179,7 @@ class Transactions(Dispatching):
         depth = self._depth
         if depth < 0:
             if self._strict:
-                raise WriteForbiddenError(
-                    "a normal or did-finish listener wrote to the store, which it may only read. Write from "
-                    "a listener added with mutator=True, from a will-finish listener, or afterwards."
-                )
+                raise WriteForbiddenError.in_listener()
             return False
         self._depth = depth + 1
         if depth == 0:

@@ -38,10 +38,7 @@ def refuse_forbidden_write(store: Store) -> None:
     """
     store._check_thread()
     if store._depth < 0:
-        raise WriteForbiddenError(
-            "a normal or did-finish listener wrote to the store, which it may only read. Write from a "
-            "listener added with mutator=True, from a will-finish listener, or afterwards."
-        )
+        raise WriteForbiddenError.in_listener()
 
 
 class _View(MutableMapping[Id, _T], NotebookRepresentation, Generic[_T]):
