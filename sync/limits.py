@@ -25,8 +25,7 @@ class Limits:
             (1009). Clients cut theirs to fit.
         value_bytes: The biggest text or blob in a cell; a change with a bigger one is refused by name.
         changes_per_second: How many changes one identity (or address, of the nameless) may have applied a
-            second, in the long run; a message without changes counts as one. What comes faster waits in the
-            sender's own queue; it is not lost.
+            second, in the long run. What comes faster waits in the sender's own queue; it is not lost.
         burst_changes: How many changes may come at once before that counts.
         connections: Connections in all, those that are still shaking hands among them.
         connections_per_address: Connections from one IPv4 address, or one /64 network of IPv6.

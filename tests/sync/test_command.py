@@ -72,6 +72,19 @@ def test_each_limit_has_an_option() -> None:
     assert limits.message_bytes == 200_000
 
 
+def test_a_limit_can_be_lifted() -> None:
+    assert access_options.limits(parsed("--limit-connections", "none")).connections is None
+
+
+@pytest.mark.parametrize("word", ["many", "1.5"])
+def test_a_limit_that_is_no_number_is_explained_by_the_parser(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--limit-connections", word)
+    assert "--limit-connections" in capsys.readouterr().err
+
+
 def test_a_limit_that_makes_no_sense_is_an_error_of_ours() -> None:
     with pytest.raises(SyncError, match="rooms is a number above 0"):
         access_options.limits(parsed("--limit-rooms", "0"))

@@ -340,8 +340,9 @@ async def test_a_flood_of_changes_lets_the_others_in_between(open_server: OpenSe
         flooding = [asyncio.ensure_future(work()) for work in (count, flood)]
         await begun.wait()
         waited_for = [await edit(number) for number in range(2, 6)]
-        # A turn that has begun is ended, and a further one may have been taken meanwhile.
-        assert max(waited_for) <= 300
+        # Turns that have begun are ended, and what was acknowledged is counted a little later; but most of
+        # the flood, which has been here before, comes after.
+        assert max(waited_for) <= FLOOD / 5
         assert applied < FLOOD
         # It is not read any further, so it could not say goodbye either.
         flooder.transport.abort()

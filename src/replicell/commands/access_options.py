@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +26,14 @@ _LIMITS: Final[tuple[tuple[str, Callable[[str], float], str], ...]] = (
     ("rooms", int, "rooms that there are at all"),
     ("tables", int, "tables in a room"),
     ("columns", int, "columns of a table"),
+    ("peers", int, "clients of a room that take part in presence"),
+    ("presence_bytes", int, "biggest presence state, as JSON"),
     ("room_bytes", int, "size of a room's database"),
     ("handshake_seconds", float, "time for a new connection's handshakes"),
     ("idle_seconds", float, "time after which a client that says nothing is sent away"),
 )
+
+_UNSAID: Final = object()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("limits (default: as in docs/access.md)")
     for name, kind, text in _LIMITS:
-        group.add_argument(f"--limit-{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+        group.add_argument(
+            f"--limit-{name.replace('_', '-')}",
+            type=partial(_number, kind),
+            default=_UNSAID,
+            metavar="N",
+            help=f"{text}; none for no limit",
+        )
 
 
 def limits(args: argparse.Namespace) -> Limits:
@@ -65,7 +76,7 @@ def limits(args: argparse.Namespace) -> Limits:
     from replicell.sync.limits import Limits
 
     given: dict[str, Any] = {
-        name: value for name, _, _ in _LIMITS if (value := getattr(args, f"limit_{name}")) is not None
+        name: value for name, _, _ in _LIMITS if (value := getattr(args, f"limit_{name}")) is not _UNSAID
     }
     return Limits(message_bytes=args.max_message_size, **given)
 
@@ -107,6 +118,10 @@ def tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise SyncError(f"the certificate {args.tls_certificate} cannot be used: {error}") from error
     return context
+
+
+def _number(kind: Callable[[str], float], text: str) -> float | None:
+    return None if text == "none" else kind(text)
 
 
 def _read(path: str) -> str:
