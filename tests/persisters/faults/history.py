@@ -14,7 +14,14 @@ from typing import Any, NoReturn
 import apsw
 
 from replicell.store import create_store
-from tests.persisters.faults.ledger import BrokenPromiseError, Content, Ledger, Register, Time
+from tests.persisters.faults.ledger import (
+    BrokenPromiseError,
+    Content,
+    Ledger,
+    Register,
+    Time,
+    check_transactions,
+)
 from tests.persisters.faults.life import LifeSpec, live
 from tests.persisters.faults.neighbours import Clocks, CrSqliteNeighbour, Neighbour, make_neighbour
 from tests.persisters.faults.plan import make_plan
@@ -54,6 +61,8 @@ class History:
             AssertionError: something is not as it must be.
         """
         try:
+            if self.plan.is_prepared:
+                self._neighbour.prepare()
             for number, life in enumerate(self.plan.lives):
                 self._life = number
                 is_last = number == len(self.plan.lives) - 1
@@ -115,6 +124,9 @@ class History:
     def note_step(self, time: Time, step: str) -> None:
         self._time = time
         self.trace.append(f"{time:6} {step}")
+        content = self._neighbour.content() if self.plan.is_prepared else None
+        if content is not None:
+            check_transactions(content, f"at {time}")
 
     def note_local(self, time: Time, register: Register, value: Any, may_lose: bool) -> None:
         self._ledger.note_local(self._life, time, register, value, may_lose=may_lose)

@@ -14,7 +14,17 @@ from typing import Any, NamedTuple, TypeAlias
 from replicell.store.missing import MISSING
 from tests.persisters.faults.plan import CELLS, PAIRS
 
-__all__ = ["BrokenPromiseError", "Content", "Ledger", "Register", "Time", "is_same", "pair", "registers"]
+__all__ = [
+    "BrokenPromiseError",
+    "Content",
+    "Ledger",
+    "Register",
+    "Time",
+    "check_transactions",
+    "is_same",
+    "pair",
+    "registers",
+]
 
 Time: TypeAlias = float
 """Counts the steps of a history."""
@@ -136,7 +146,7 @@ class Ledger:
         for register in there:
             if register not in self._writes:
                 raise BrokenPromiseError(f"{when}: {register} is there, and nobody has written it")
-        _check_pairs(content, when)
+        check_transactions(content, when)
 
     def _allowed(self, register: Register, restored: Iterable[tuple[str, Time, Time]]) -> list[Any]:
         nothing = _Write(MISSING, -1, None, False, True, -1)
@@ -214,7 +224,8 @@ def pair(name: str) -> tuple[Register, Register]:
     return Register("pets", name, "n"), Register("", "", f"pair {name}")
 
 
-def _check_pairs(content: Content, when: str) -> None:
+def check_transactions(content: Content, when: str) -> None:
+    """Find half of a transaction of the store."""
     tables, values = content
     for name in PAIRS:
         cell = tables.get("pets", {}).get(name, {}).get("n", MISSING)

@@ -244,7 +244,8 @@ class _Run:
         for _ in range(times * self._rig.turns_a_statement):
             await asyncio.sleep(0)
 
-    async def _work(self, operations: int | None) -> None:
+    async def _work(self, turns: int, operations: int | None) -> None:
+        await self._turn(turns)
         self._rig.work(operations)
 
     async def _wait(self, seconds: float) -> None:
@@ -273,9 +274,12 @@ class _Run:
                 await doing
             except Exception as error:
                 self._on_error(error)
-            else:
+                return
+            try:
                 if then is not None:
                     then()
+            except Exception as error:
+                self._trouble.append(error)
 
         task = asyncio.ensure_future(done())
         self._tasks.add(task)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
@@ -33,7 +33,7 @@ __all__ = ["Merge", "Neighbour", "make_neighbour"]
 Clocks: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 """By row and cell, the causal length and the version of the cell."""
 
-_T = TypeVar("_T")
+_TODO = TableSchema("todo", ("id",), CELLS)
 
 
 class _RefusedError(Exception):
@@ -72,6 +72,10 @@ class Neighbour(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "medium"
+
+    def prepare(self) -> None:
+        """Make the table that all others will use, where a medium has tables."""
+        return
 
     @abstractmethod
     def write(self, row_id: str, cell_id: str, value: Any) -> bool:
@@ -177,6 +181,9 @@ class _SqlNeighbour(Neighbour):
 
 
 class _TabularNeighbour(_SqlNeighbour):
+    def prepare(self) -> None:
+        self.connection.execute(f"CREATE TABLE todo (id TEXT PRIMARY KEY NOT NULL, {', '.join(CELLS)})")
+
     def _content(self) -> Content:
         tables = {"todo": self._cells("todo", "id"), "pets": self._cells("pets", "_id")}
         values = self._cells("settings", "_id")
@@ -253,11 +260,14 @@ class CrSqliteNeighbour(_WithExtension, _TabularNeighbour):
         self._peer: apsw.Connection | None = None
         self._peer_catalog = Catalog()
 
+    def prepare(self) -> None:
+        create_table(self.connection, _TODO)
+
     @property
     def peer(self) -> apsw.Connection:
         if self._peer is None:
             self._peer = open_connection(self.folder / "peer")
-            create_table(self._peer, TableSchema("todo", ("id",), CELLS))
+            create_table(self._peer, _TODO)
         return self._peer
 
     def peer_write(self, row_id: str, cell_id: str, value: Any) -> bool:

@@ -29,7 +29,7 @@ class Pace:
         submit: Queues a job that calls a function.
     """
 
-    def __init__(self, submit: Callable[[Callable[..., None]], object]) -> None:
+    def __init__(self, submit: Callable[[Callable[[], None]], object]) -> None:
         self._submit = submit
         self._condition = threading.Condition()
         self._is_working = True
@@ -68,7 +68,7 @@ class Pace:
                 self._operations_left = None
                 self._pause(is_within_job=True)
 
-    def _hold(self, *_: object) -> None:
+    def _hold(self) -> None:
         if self._is_paced:
             self._pause(is_within_job=False)
 

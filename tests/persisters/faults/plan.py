@@ -22,7 +22,7 @@ VALUE_IDS: Final = ("x", "y")
 PAIRS: Final = ("k", "l")
 
 _STEPS_A_LIFE: Final = (15, 40)
-_LONGEST_WAY_TO_A_KILL: Final = 90
+_LONGEST_WAY_TO_A_KILL: Final = 80
 
 
 class Step(NamedTuple):
@@ -56,16 +56,25 @@ class Life(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A history."""
+    """A history.
+
+    Args:
+        medium: The medium.
+        seed: The seed.
+        is_prepared: Whether others have made the table before the first life begins.
+        lives: One after the other.
+    """
 
     medium: str
     seed: int
+    is_prepared: bool
     lives: tuple[Life, ...]
 
 
 _Weights: TypeAlias = dict[str, int]
 
-_PARTS: Final[_Weights] = {"write": 10, "drop_cell": 2, "drop_row": 2, "replace_row": 2, "write_pair": 3}
+_SAVED_IN_PARTS: Final = "saved in parts"
+_PARTS: Final[_Weights] = {"write": 10, "drop_cell": 2, "drop_row": 2, "replace_row": 2, "write_pair": 7}
 _ALWAYS: Final[_Weights] = {
     **_PARTS,
     "write_value": 2,
@@ -77,6 +86,7 @@ _ALWAYS: Final[_Weights] = {
     "load": 3,
     "toggle_auto_load": 1,
     "toggle_auto_save": 1,
+    _SAVED_IN_PARTS: 3,
     "turn": 12,
     "work": 16,
     "wait": 5,
@@ -105,16 +115,30 @@ class _Planner:
 
     def plan(self) -> Plan:
         chance = self._random
-        is_deadly = self._seed % 3 == 0
+        is_deadly = self._seed % 2 == 0
         lives = [self._life(is_deadly) for _ in range(chance.choice((1, 1, 2) if is_deadly else (0, 1, 2)))]
-        return Plan(self._medium, self._seed, (*lives, self._life(is_deadly=False)))
+        return Plan(self._medium, self._seed, chance.random() < 0.5, (*lives, self._life(is_deadly=False)))
 
     def _life(self, is_deadly: bool) -> Life:
         chance = self._random
         early = tuple(self._step(_PARTS) for _ in range(chance.choice((0, 0, 2))))
-        steps = tuple(self._step(self._weights) for _ in range(chance.randint(*_STEPS_A_LIFE)))
+        steps: list[Step] = []
+        for _ in range(chance.randint(*_STEPS_A_LIFE)):
+            step = self._step(self._weights)
+            steps += self._saved_in_parts() if step.kind == _SAVED_IN_PARTS else [step]
         fatal = chance.randint(1, _LONGEST_WAY_TO_A_KILL) if is_deadly else None
-        return Life(early, steps, fatal)
+        return Life(early, tuple(steps), fatal)
+
+    def _saved_in_parts(self) -> list[Step]:
+        """Have a transaction over two tables saved, and stop somewhere on the way."""
+        chance = self._random
+        return [
+            Step("write_pair", self._args("write_pair")),
+            Step("flush"),
+            Step("work", (3, None)),
+            Step("write_pair", self._args("write_pair")),
+            Step("work", (3, chance.randint(1, 12))),
+        ]
 
     def _step(self, weights: _Weights) -> Step:
         (kind,) = self._random.choices(list(weights), list(weights.values()))
@@ -141,7 +165,7 @@ class _Planner:
             case "turn":
                 return (chance.choice((1, 1, 2, 3, 10)),)
             case "work":
-                return (chance.choice((None, None, 1, 2, 3, 5, 8)),)
+                return chance.choice((0, 2, 4)), chance.choice((None, 1, 2, 3, 4, 5, 6, 7, 9, 11))
             case "wait":
                 return (chance.choice((0.01, 0.1, 1.0)),)
             case "fault":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import apsw
 
@@ -121,7 +122,7 @@ class DatabaseRig(_SqliteRig):
         self._create = create
         self._config = config
         self.database = database(file, busy_timeout=0, poll_interval=_AT_EACH_JOB, vfs=self._disk.name)
-        self._pace = Pace(lambda job: self.database.run(job))
+        self._pace = Pace(lambda job: self.database.run(lambda _: job()))
 
     async def open(self, store: Store, options: dict[str, Any]) -> Persister:
         await self.database.open()
@@ -196,10 +197,11 @@ class JsonFileRig(Rig):
         super().__init__(file, on_operation)
         self._pace = Pace(lambda job: self._executor.submit(job))
         self._executor = ThreadPoolExecutor(1)
+        self._faulty_os = patch.object(files, "os", FaultyOs(self.faults))
         self._persister: _PacedJsonFilePersister | None = None
 
     async def open(self, store: Store, options: dict[str, Any]) -> Persister:
-        vars(files)["os"] = FaultyOs(self.faults)
+        self._faulty_os.start()
         self._persister = _PacedJsonFilePersister(store, self._file, self._executor, options)
         return self._persister
 
@@ -218,7 +220,7 @@ class JsonFileRig(Rig):
                 await self._persister.close()
         finally:
             self._executor.shutdown()
-            vars(files)["os"] = __import__("os")
+            self._faulty_os.stop()
 
     def _operate(self) -> None:
         super()._operate()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from replicell.persisters import Persister, files, reconciling
-from replicell.persisters.sqlite import worker
 
 __all__ = ["SABOTAGES", "sabotaged"]
 
@@ -36,11 +35,10 @@ def _say_too_early_that_all_is_saved(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Persister, "flush", flush))
 
 
-def _write_rows_in_transactions_of_their_own(stack: ExitStack) -> None:
-    def write(connection: Any, job: Any, engine: Any) -> tuple[Any, bool]:
-        return job.function(connection, *job.args), True
-
-    stack.enter_context(patch.object(worker, "_write", write))
+def _write_tables_in_transactions_of_their_own(stack: ExitStack) -> None:
+    stack.enter_context(
+        patch("replicell.persisters.sqlite.persister.transaction", lambda connection: nullcontext())
+    )
 
 
 def _write_over_the_file(stack: ExitStack) -> None:
@@ -63,7 +61,7 @@ SABOTAGES: dict[str, tuple[str, Callable[[ExitStack], None]]] = {
     "failed saves are forgotten": ("sqlite tabular", _forget_failed_saves),
     "loads go over unsaved cells": ("cr-sqlite tabular", _load_over_unsaved_cells),
     "flush does not wait": ("custom tabular", _say_too_early_that_all_is_saved),
-    "rows are committed one by one": ("sqlite tabular", _write_rows_in_transactions_of_their_own),
+    "tables are committed one by one": ("sqlite tabular", _write_tables_in_transactions_of_their_own),
     "the file is written in place": ("json file", _write_over_the_file),
     "others' writes are not heard": ("sqlite json", _miss_what_others_write),
 }

@@ -14,7 +14,7 @@ import pytest
 from tests.persisters.faults.history import History
 from tests.persisters.faults.plan import MEDIA
 
-HISTORIES = 45
+HISTORIES = 60
 A_TEST = 5
 
 TROUBLES = (
@@ -54,14 +54,15 @@ def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
 
 
+@pytest.mark.parametrize("seed", [9, 10])
 @pytest.mark.parametrize("medium", MEDIA)
-def test_a_seed_decides_everything(medium: str, tmp_path: Path) -> None:
+def test_a_seed_decides_everything(medium: str, seed: int, tmp_path: Path) -> None:
     courses = []
     for attempt in ("once", "twice"):
         folder = tmp_path / attempt
         folder.mkdir()
-        history = History(medium, 9, folder)
+        history = History(medium, seed, folder)
         history.run()
         courses.append([line.replace(str(folder), "") for line in history.trace])
     assert courses[0] == courses[1]
-    assert len(courses[0]) > 30
+    assert len(courses[0]) > 20
