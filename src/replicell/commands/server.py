@@ -53,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="biggest message that is taken, in bytes (default: %(default)s)",
     )
     parser.add_argument(
+        "--presence",
+        choices=("anonymous", "names", "off"),
+        default="anonymous",
+        help="what clients that take part in presence are told of each other: the states that they show, also"
+        " the names in their identities, or nothing (default: %(default)s)",
+    )
+    parser.add_argument(
         "--room-idle-seconds",
         type=float,
         default=60.0,
@@ -105,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         ssl=access_options.tls(args),
         trusted_proxies=args.trusted_proxy,
         proxy_header=args.proxy_header,
+        presence=args.presence,
         room_idle_seconds=args.room_idle_seconds,
         backplane=_backplane(args),
     )
