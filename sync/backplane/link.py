@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
 import apsw
@@ -26,9 +25,7 @@ from replicell.sync.backplane.entries import (
     AskRows,
     Beacon,
     Part,
-    Publication,
     Repair,
-    cut,
     decode_part,
     decode_publication,
     decode_telling,
@@ -42,6 +39,7 @@ from replicell.sync.backplane.interface import (
     StreamReplacedError,
     TrimmedError,
 )
+from replicell.sync.backplane.publisher import Publisher
 from replicell.sync.backplane.repair import Repairer
 from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
 from replicell.sync.jobs import TakenIn, drain_parked
@@ -82,8 +80,7 @@ class LinkOptions:
 class RoomLink:
     """Follows a room's log for as long as the room is open; it lives on the event loop of the room.
 
-    What is committed here is published in the order of the versions, one publication at a time; what comes
-    together meanwhile goes together. Nothing depends on an entry coming once: merging is idempotent.
+    Nothing depends on an entry coming once: merging is idempotent.
 
     Args:
         name: The room's name.
@@ -118,25 +115,12 @@ class RoomLink:
         self._options = options
         self._run = os.urandom(8)
         self._task: asyncio.Task[None] | None = None
-        self._dirty = asyncio.Event()
-        self._waiting: list[Callable[[], None]] = []
-        self._publishing = True
+        self._publisher = Publisher(self._run, db, catalog)
         self._caught_up = asyncio.Event()
-        self._idle = asyncio.Event()
         self._target = 0
         self._position = 0
-        self._pushed = 0
         self._noted = 0
-        self._parked = 0
-        self._push_all_until = 0
-        self._cookie: object = None
-        self._batch = 0
-        self._returned = 0
-        self._returned_at = 0
-        self._appended = 0
-        self._sites: set[bytes] = set()
         self._deferred: list[tuple[int, Part]] = []
-        self._needed = 0
         self._told = 0
         self._bytes_since_snapshot = 0
         self._counted_from = 0
@@ -147,7 +131,7 @@ class RoomLink:
     @property
     def settled(self) -> bool:
         """Whether everything that is committed here is in the log."""
-        return not self._publishing and not self._dirty.is_set()
+        return self._publisher.settled
 
     @property
     def position(self) -> int:
@@ -170,14 +154,7 @@ class RoomLink:
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - as asyncio.wait has it
         """Wait until everything is in the log; False if it took too long."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not self.settled:
-                    self._idle.clear()
-                    await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self._publisher.drain(timeout)
 
     async def close(self) -> None:
         """Stop; what is not published yet will be when the room is opened again."""
@@ -189,13 +166,11 @@ class RoomLink:
 
     def when_replicated(self, site_id: bytes, confirmed: Callable[[], None]) -> None:
         """Call back once all that is committed now is in the log."""
-        self._sites.add(site_id)
-        self._waiting.append(confirmed)
-        self._dirty.set()
+        self._publisher.when_replicated(site_id, confirmed)
 
     def changed(self) -> None:
         """Somebody else than a session has written to the database."""
-        self._dirty.set()
+        self._publisher.changed()
 
     def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
         """Return the version up to which a client has everything, by its cursors at other nodes (read)."""
@@ -208,14 +183,14 @@ class RoomLink:
                 log = await self._backplane.open_room(self._name)
                 await self._begin(log)
                 await log.listen(partial(self._hear, log))
-                await self._together(self._follow(log), self._publish(log), self._beacon(log))
+                await self._together(self._follow(log), self._publisher.publish(log), self._beacon(log))
             except StreamReplacedError as error:
                 _log.error("room %r: %s; everything is published anew", self._name, error)
             except Exception:
                 _log.exception("room %r stops following its log, and begins again", self._name)
                 await asyncio.sleep(_RETRY_SECONDS)
             finally:
-                self._publishing = True
+                self._publisher.interrupted()
                 if log is not None:
                     await log.close()
 
@@ -235,16 +210,12 @@ class RoomLink:
         state = await self._db.write(
             partial(journal.begin, catalog=self._catalog, identity=log.identity), origin=self._origin
         )
-        self._position, self._pushed = state.position, state.pushed
-        self._parked, self._push_all_until = state.parked, state.push_all_until
-        self._returned = self._appended = self._batch
-        self._returned_at = self._noted = state.pushed
-        self._counted_from = state.position
-        self._cookie = None
+        self._publisher.begin(state)
+        self._position = self._counted_from = state.position
+        self._noted = state.pushed
         self._deferred = []
         self._target = await log.last()
         self._reached(self._position)
-        self._dirty.set()
 
     # -- what others have published --
 
@@ -272,13 +243,14 @@ class RoomLink:
             part = self._decoded(payload)
             if part is None:
                 continue
-            if part.run == self._run and part.last:
-                self._returned, self._returned_at = part.batch, part.until
-            elif part.schema and part.run != self._run:
-                await self._apply_deferred()
-                await self._adopt(self._tables_in(part))
+            if part.run == self._run:
+                self._publisher.came_back(part)
+            else:
+                foreign = True
+                if part.schema:
+                    await self._apply_deferred()
+                    await self._adopt(self._tables_in(part))
             self._deferred.append((sequence, part))
-            foreign = foreign or part.run != self._run
         # One's own entries are here already: noting them can wait, and cost no transaction of its own.
         if foreign or len(self._deferred) > _MAX_DEFERRED:
             await self._apply_deferred()
@@ -302,16 +274,14 @@ class RoomLink:
         parts, self._deferred = self._deferred, []
         if not parts:
             return
-        # What was appended and has not come back yet stands in no row of the journal.
-        pushed = self._returned_at if self._returned < self._appended else self._pushed
         apply = partial(
             journal.apply_parts,
             catalog=self._catalog,
             parts=parts,
             run=self._run,
             site_id=self._db.site_id,
-            pushed=pushed,
-            parked=self._parked,
+            pushed=self._publisher.pushed_and_back,
+            parked=self._publisher.parked,
             batch=self._room.next_batch(),
         )
         self._took_in(await self._db.write(apply, origin=self._origin))
@@ -320,10 +290,7 @@ class RoomLink:
         for refusal in taken.refused:
             _log.error("room %r: a change of another node does not fit: %s", self._name, refusal.reason)
         if taken.after > taken.before:
-            if self._pushed == taken.before:
-                self._pushed = taken.after
-            else:
-                self._dirty.set()
+            self._publisher.came_from_log(taken.before, taken.after)
         self._room.committed(taken, LOG_SITE_ID)
 
     async def _adopt(self, tables: list[TableAnnouncement]) -> None:
@@ -367,70 +334,6 @@ class RoomLink:
         self._counted_from = position
         self._reached(position)
 
-    # -- what is published here --
-
-    async def _publish(self, log: RoomLog) -> None:
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            self._publishing = True
-            waiting, self._waiting = self._waiting, []
-            try:
-                await self._publish_all(log)
-            except BaseException:
-                self._waiting = waiting + self._waiting
-                self._dirty.set()
-                raise
-            self._publishing = False
-            for confirmed in waiting:
-                confirmed()
-            self._idle.set()
-
-    async def _publish_all(self, log: RoomLog) -> None:
-        """Publish all that was committed when this was called."""
-        goal: int | None = None
-        done = False
-        while not done:
-            sites = set(self._sites)
-            found = await self._db.read(
-                partial(
-                    journal.read_unpublished,
-                    catalog=self._catalog,
-                    pushed=self._pushed,
-                    parked=self._parked,
-                    push_all_until=self._push_all_until,
-                    cookie=self._cookie,
-                    sites=sites,
-                )
-            )
-            goal = found.latest if goal is None else goal
-            if found.publication.rows:
-                if found.tables is not None:
-                    await self._append(log, found.tables)
-                    self._cookie = found.cookie
-                await self._append(log, found.publication)
-                if found.publication.complete:
-                    self._sites -= sites
-            self._parked = found.parked
-            self._pushed = max(self._pushed, found.publication.version)
-            done = self._pushed >= goal and not found.more_parked
-            if self._pushed >= self._push_all_until:
-                self._push_all_until = 0
-
-    async def _append(self, log: RoomLog, publication: Publication) -> None:
-        self._batch += 1
-        self._appended = self._batch
-        parts = cut(
-            publication,
-            run=self._run,
-            site_id=self._db.site_id,
-            batch=self._batch,
-            since=self._pushed,
-            max_payload=log.max_payload,
-        )
-        for part, payload in parts:
-            self._needed = await log.append(payload, part.message_id)
-
     # -- what is told to those who are there --
 
     async def _beacon(self, log: RoomLog) -> None:
@@ -444,30 +347,30 @@ class RoomLink:
             if loop.time() >= checked_at + self._options.check_interval and self.settled:
                 checked_at = loop.time()
                 digest = await self._repairer.digest(self._position)
-            if digest or (self.settled and (self._sites or self._told != self._room.version)):
+            if digest or (self.settled and (self._publisher.has_sites or self._told != self._room.version)):
                 await self._tell(log, digest)
 
     async def _note_pushed(self) -> None:
         """Note up to where nothing is left to be published, should no entry have said so."""
-        all_is_back = self._returned == self._appended and not self._deferred
-        if all_is_back and self._pushed > self._noted:
-            self._noted = self._pushed
+        pushed = self._publisher.pushed
+        if self._publisher.all_is_back and not self._deferred and pushed > self._noted:
+            self._noted = pushed
             await self._db.write(partial(journal.note_pushed, pushed=self._noted), origin=self._origin)
 
     async def _tell(self, log: RoomLog, digest: list[int]) -> None:
-        sites = set(islice(self._sites, _PEERS_AT_ONCE))
+        sites = self._publisher.take_sites(_PEERS_AT_ONCE)
         epoch, version, position, peers = await self._db.read(
             partial(journal.read_beacon, catalog=self._catalog, sites=sites)
         )
-        if not self.settled or version > self._pushed:
+        if not self.settled or version > self._publisher.pushed:
+            self._publisher.return_sites(sites)
             return
-        needed = max(position, self._needed)
+        needed = max(position, self._publisher.needed)
         await log.tell(
             encode_telling(
                 Beacon(self._run, self._db.site_id, epoch, version, position, needed, peers, digest)
             )
         )
-        self._sites -= sites
         self._told = self._room.version
 
     def _hear(self, log: RoomLog, payload: bytes) -> None:
