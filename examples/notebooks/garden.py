@@ -74,7 +74,14 @@ def define_hours(queries: Queries) -> None:
 def chart_of_hours(queries: Queries) -> altair.Chart:
     """Draw how many hours each has to do."""
     rows: list[dict[str, Any]] = list(queries.get_result_table("hours").values())
-    chart = altair.Chart(altair.InlineData(values=rows), title="hours to do", width=420, height=130)
+    chart = altair.Chart(
+        altair.InlineData(values=rows),
+        title="hours to do",
+        width=420,
+        height=130,
+        # Drawn as SVG, each bar says what it is to those who hear the page read.
+        usermeta={"embedOptions": {"renderer": "svg"}},
+    )
     drawn: altair.Chart = chart.mark_bar(cornerRadiusEnd=3).encode(
         x=altair.X("hours:Q", title=None),
         y=altair.Y("who:N", title=None, sort=None),

@@ -31,7 +31,7 @@ chart = names["chart_of_hours"](names["queries"])
 print(json.dumps({
     "work": names["store"].get_table("work"),
     "theirs": names["colleague"].store.get_table("work"),
-    "bars": chart.to_dict()["data"]["values"],
+    "bars": next(iter(chart.to_dict()["datasets"].values())),
     "shown": [type(output).__name__ for output in outputs],
 }))
 """
@@ -64,7 +64,7 @@ async def test_the_jupyter_notebook_joins_a_room_and_shares_what_it_writes(
     assert "application/vnd.jupyter.widget-view+json" in shown[1]
     assert "application/vnd.jupyter.widget-view+json" in shown[2]
     # The chart was drawn again when the colleague's edit came.
-    bars = shown[3]["application/vnd.vegalite.v5+json"]["data"]["values"]
+    [bars] = shown[3]["application/vnd.vegalite.v5+json"]["datasets"].values()
     assert {bar["who"]: bar["hours"] for bar in bars} == {"Ada": 9, "Edith": 11, "Grace": 12.5}
     assert "pick the first apple" in shown[4]["text/plain"]
 
