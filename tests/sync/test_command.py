@@ -82,7 +82,7 @@ def test_a_limit_that_is_no_number_is_explained_by_the_parser(
 ) -> None:
     with pytest.raises(SystemExit):
         parsed("--limit-connections", word)
-    assert "--limit-connections" in capsys.readouterr().err
+    assert f"--limit-connections: a number, or none for no limit, not '{word}'" in capsys.readouterr().err
 
 
 def test_a_limit_that_makes_no_sense_is_an_error_of_ours() -> None:

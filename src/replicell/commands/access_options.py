@@ -121,7 +121,10 @@ def tls(args: argparse.Namespace) -> ssl.SSLContext | None:
 
 
 def _number(kind: Callable[[str], float], text: str) -> float | None:
-    return None if text == "none" else kind(text)
+    try:
+        return None if text == "none" else kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number, or none for no limit, not {text!r}") from None
 
 
 def _read(path: str) -> str:
