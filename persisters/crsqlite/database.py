@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import apsw
 
@@ -13,7 +14,8 @@ from replicell.persisters.crsqlite.connection import (
     record_local_writes,
     transaction,
 )
-from replicell.persisters.crsqlite.epochs import begin_epoch
+from replicell.persisters.crsqlite.copies import take_copy
+from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.persisters.crsqlite.migrations import Migrations, check_migrations, migrate
 from replicell.persisters.errors import DatabaseClosedError
@@ -134,6 +136,36 @@ class CrSqliteDatabase(SqliteDatabase):
         """
         await self._submit(Mode.REOPEN, reidentify, (self.path,))
         self._site_id = await self.read(_site_id)
+
+    async def adopt_copy(
+        self,
+        copy: str | os.PathLike[str],
+        cursor: Cursor,
+        note: Callable[[apsw.Connection], None],
+        origin: object = None,
+    ) -> bool:
+        """Take over all rows of a copy that `write_copy` has written, if there are none here yet.
+
+        Args:
+            copy: The copy's file.
+            cursor: How far it has its origin's changes.
+            note: Called with a connection without cr-sqlite, in the same transaction.
+            origin: Who is told to have written.
+
+        Returns:
+            False if there are rows here, which then stay as they are.
+
+        Raises:
+            BadCopyError: The file is no copy, or one of tables that are not like those here.
+        """
+        taken = False
+
+        def take(path: str) -> None:
+            nonlocal taken
+            taken = take_copy(path, copy, cursor, note)
+
+        await self._submit(Mode.REOPEN, take, (self.path,), origin)
+        return taken
 
     def _engine(self) -> Engine:
         return CrSqliteEngine(self.path, self._busy_timeout, self._vfs, self._migrations)
