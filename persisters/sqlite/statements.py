@@ -8,7 +8,15 @@ from functools import lru_cache
 from replicell.persisters.conditions import columns_used
 from replicell.persisters.crsqlite.identifiers import folded, quote
 
-__all__ = ["as_blobs", "delete_sql", "insert_sql", "rows_sql", "text_of_blob", "upsert_sql"]
+__all__ = [
+    "as_blobs",
+    "delete_many_sql",
+    "delete_sql",
+    "insert_sql",
+    "rows_sql",
+    "text_of_blob",
+    "upsert_sql",
+]
 
 
 @lru_cache(maxsize=1024)
@@ -45,6 +53,12 @@ def delete_sql(name: str, key: str, source: str) -> str:
     if source == quote(name):
         return sql
     return f"{sql} AND EXISTS (SELECT 1 FROM {source} AS chosen WHERE chosen.{quote(key)} = ?1)"
+
+
+@lru_cache(maxsize=256)
+def delete_many_sql(name: str, key: str, row_count: int) -> str:
+    """Return SQL that deletes the rows with some keys: bindings (key, key...)."""
+    return f"DELETE FROM {quote(name)} WHERE {quote(key)} IN ({', '.join('?' * row_count)})"
 
 
 def rows_sql(name: str, key: str, condition: str | None, columns: Iterable[str]) -> str:

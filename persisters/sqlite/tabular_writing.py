@@ -10,7 +10,7 @@ from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.planning import SavePlan, TablePlan
 from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.sqlite.scripts import Script, Statement, is_refusal
-from replicell.persisters.sqlite.statements import delete_sql, upsert_sql
+from replicell.persisters.sqlite.statements import delete_many_sql, delete_sql, upsert_sql
 from replicell.persisters.sqlite.tables import PlainTable, PlainTables
 
 __all__ = ["create_missing", "refuse_unfit_keys", "write_table"]
@@ -62,7 +62,7 @@ def write_table(
     deletion = delete_sql(plan.table.name, plan.table.key, source)
     yield _SAVEPOINT
     try:
-        yield from _write_at_once(plan, deletion)
+        yield from _write_at_once(plan, deletion, is_conditioned=source != quote(plan.table.name))
     except Exception as error:
         # Other errors undo everything anyway, and a full disk has done so already.
         if not is_refusal(error):
@@ -72,14 +72,15 @@ def write_table(
     yield _RELEASE
 
 
-def _write_at_once(plan: TablePlan, deletion: str) -> Script[None]:
+def _write_at_once(plan: TablePlan, deletion: str, is_conditioned: bool) -> Script[None]:
     name, key = plan.table.name, plan.table.key
     if plan.deleted:
-        yield Statement(deletion, many=plan.deleted)
+        wide = None if is_conditioned else partial(delete_many_sql, name, key)
+        yield Statement(deletion, many=plan.deleted, wide=wide)
     for columns, rows in plan.batches():
         if rows:
-            wide = partial(upsert_sql, name, key, columns)
-            yield Statement(wide(), many=rows, wide=wide)
+            upsert = partial(upsert_sql, name, key, columns)
+            yield Statement(upsert(), many=rows, wide=upsert)
 
 
 def _write_one_by_one(plan: TablePlan, deletion: str, unstorable: list[UnstorableCellError]) -> Script[None]:

@@ -80,8 +80,12 @@ async def test_many_rows_take_few_calls(connection: sqlite3.Connection) -> None:
     store = create_store().set_table("todo", {**rows, "x": {"a": 1}})
     async with create_custom_sqlite_persister(store, CONFIG, execute) as persister:
         await persister.save()
-    assert connection.execute("SELECT count(*), sum(a) FROM todo").fetchall() == [(1_001, 499_501)]
+        assert connection.execute("SELECT count(*), sum(a) FROM todo").fetchall() == [(1_001, 499_501)]
+        store.del_table("todo")
+        await persister.save()
+    assert connection.execute("SELECT count(*) FROM todo").fetchone() == (0,)
     assert len([sql for sql in calls if sql.startswith("INSERT")]) == 5
+    assert len([sql for sql in calls if sql.startswith("DELETE")]) == 2
 
 
 async def test_empty_columns_and_tables_are_dropped_by_a_save_that_may(
