@@ -88,6 +88,15 @@ class ChangeTracker:
         self._on_unsaved = on_unsaved
         self._listener_id = self._store.add_did_finish_transaction_listener(self._on_did_finish)
 
+    def extend(self, scope: Scope) -> None:
+        """Look after more tables from now on; what the store already holds of them was never saved."""
+        self._unknown_tables.update(
+            table_id
+            for table_id in self._store.get_table_ids()
+            if _has(scope.saved_tables, table_id) and not _has(self._scope.saved_tables, table_id)
+        )
+        self._scope = scope
+
     def stop(self) -> None:
         """Stop listening."""
         if self._listener_id is not None:

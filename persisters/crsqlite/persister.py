@@ -17,7 +17,7 @@ from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.sqlite.worker import DatabaseChange
 from replicell.persisters.status import ProgressListener, Status
 from replicell.persisters.subscription import Subscription
-from replicell.persisters.tracking import ChangeTracker
+from replicell.persisters.tracking import ChangeTracker, Scope
 from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.store import Store
 
@@ -60,14 +60,8 @@ class CrSqlitePersister(Persister):
         max_retry_delay: float = 5.0,
     ) -> None:
         self._config = parse_config(config)
-        table_map = TableMap(self._config)
-        scope = table_map.scope()
-        schemas = MappedSchemas(table_map.keys)
         self._database = database
-        self._loader = Loader(schemas, table_map.loads)
-        self._saver = Saver(schemas, table_map.saves, self._loader, scope.shared_tables or frozenset())
-        self._loaded_table_ids = scope.loaded_tables or frozenset()
-        self._seen: Seen | None = None
+        scope = self._follow(TableMap(self._config))
         super().__init__(
             store,
             ChangeTracker(store, scope),
@@ -90,6 +84,32 @@ class CrSqlitePersister(Persister):
         """The database."""
         return self._database
 
+    async def extend(self, config: object) -> Self:
+        """Keep other tables as well from now on, without a pause in which something could be missed.
+
+        All that is configured is loaded once more, so name the tables at the beginning where they are known.
+
+        Args:
+            config: What is kept where from now on; what was kept before must be among it.
+
+        Raises:
+            ConfigError: the configuration cannot be followed.
+            PersisterError: it cannot be loaded or saved now; while auto-persisting it is tried again.
+        """
+        parsed = parse_config(config)
+        table_map = TableMap(parsed)
+
+        async def follow() -> None:
+            self._config = parsed
+            self._tracker.extend(self._follow(table_map))
+
+        await self.schedule(follow)
+        if self.is_auto_loading():
+            await self.load()
+        if self.is_auto_saving():
+            await self.save()
+        return self
+
     async def save(self) -> Self:
         """Save all that the database does not have. See `Persister.save`.
 
@@ -100,6 +120,15 @@ class CrSqlitePersister(Persister):
         if cleanings:
             await self._database.run(clean, cleanings, origin=self)
         return self
+
+    def _follow(self, table_map: TableMap) -> Scope:
+        scope = table_map.scope()
+        schemas = MappedSchemas(table_map.keys)
+        self._loader = Loader(schemas, table_map.loads)
+        self._saver = Saver(schemas, table_map.saves, self._loader, scope.shared_tables or frozenset())
+        self._loaded_table_ids = scope.loaded_tables or frozenset()
+        self._seen: Seen | None = None
+        return scope
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
         held: HeldRows = {}

@@ -18,7 +18,16 @@ from replicell.persisters.sqlite.statements import rows_sql
 from replicell.persisters.tracking import Ids, Scope
 from replicell.store.ids import Id
 
-__all__ = ["VALUES_KEY", "VALUES_ROW", "ColumnFacts", "MappedSchemas", "MappedTable", "Seen", "TableMap"]
+__all__ = [
+    "VALUES_KEY",
+    "VALUES_ROW",
+    "ColumnFacts",
+    "MappedSchemas",
+    "MappedTable",
+    "Seen",
+    "TableMap",
+    "mappable_tables",
+]
 
 VALUES_KEY = "_id"
 VALUES_ROW = "_"
@@ -173,6 +182,33 @@ class MappedSchemas:
     def forget(self) -> None:
         """Read the schemas anew next time, because they have changed or what was read was rolled back."""
         self.version = None
+
+
+def mappable_tables(
+    connection: apsw.Connection, wanted: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Find the tables that a store can be kept in.
+
+    Args:
+        connection: The connection.
+        wanted: Tables that may not be there yet, and the key columns that they would get.
+
+    Returns:
+        The key columns of the tables that can be mapped, by name, and why others cannot be, by name.
+    """
+    existing = read_schema(connection)
+    keys: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for name in (*existing, *(name for name in wanted if name not in existing)):
+        key = existing[name].key[0] if name in existing else wanted[name]
+        try:
+            check_table_name(name)
+            _check_table(connection, name, key, existing)
+        except (IdentifierError, SchemaError) as error:
+            reasons[name] = str(error)
+        else:
+            keys[name] = key
+    return keys, reasons
 
 
 def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
