@@ -43,6 +43,7 @@ metrics.set_metric_definition("hours", "todo", "sum", "hours")
 hours = LiveValue(metrics, "hours")
 hours
 """,
+    "table",
     "store",
 ]
 
@@ -224,6 +225,17 @@ def test_a_busy_cell_shows_its_changes_and_edits_wait_for_its_end(notebook: Note
     assert notebook.kernel.value("store.get_cell('todo', '10', 'text')") == "meanwhile"
 
 
+def test_each_view_of_a_widget_shows_the_same_from_its_own_place(notebook: Notebook) -> None:
+    assert notebook.kernel.value("table.view_count") == 2
+    second = notebook.page.locator(".rc-table").nth(1)
+    second.get_by_role("columnheader", name="hours").click()
+    expect(second.get_by_role("columnheader", name="hours")).to_have_attribute("aria-sort", "ascending")
+    expect(notebook.table.get_by_role("columnheader", name="hours")).to_have_attribute("aria-sort", "none")
+    notebook.kernel.run("_ = store.set_row('todo', '0', {'text': 'in both', 'hours': -1, 'state': 'open'})")
+    expect(notebook.cell("0", 2)).to_have_text("in both")
+    expect(second.get_by_role("rowheader").first).to_have_text("0")
+
+
 def test_light_and_dark_are_followed(notebook: Notebook) -> None:
     page = notebook.page
     assert not dark(page, ".rc-table .rc-grid")
@@ -244,12 +256,12 @@ def test_a_page_that_is_loaded_again_asks_for_everything_again(notebook: Noteboo
     expect(notebook.cell("2", 2)).to_have_text("buy milk")
     notebook.kernel.run("store.set_cell('todo', '2', 'text', 'bought')")
     expect(notebook.cell("2", 2)).to_have_text("bought")
-    assert notebook.kernel.value("table.view_count") == 1
+    assert notebook.kernel.value("table.view_count") == 2
 
 
 def test_closing_a_widget_ends_all_listening(notebook: Notebook) -> None:
     notebook.kernel.run("table.close(); hours.close()")
-    notebook.page.locator(".rc-table").wait_for(state="detached")
+    expect(notebook.page.locator(".rc-table")).to_have_count(0)
     assert notebook.kernel.value("store.get_listener_stats()['table']") == 2  # the two metrics
     assert notebook.kernel.value("table.view_count") == 0
 
