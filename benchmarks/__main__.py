@@ -24,7 +24,18 @@ from benchmarks.processes import NodeMissingError, node
 from benchmarks.table import as_json, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
-SECTIONS = ("store", "derived", "queries", "peers", "listening", "typed", "persister", "sync", "cluster", "limits")
+SECTIONS = (
+    "store",
+    "derived",
+    "queries",
+    "peers",
+    "listening",
+    "typed",
+    "persister",
+    "sync",
+    "cluster",
+    "limits",
+)
 
 
 def figures_of(section: str) -> Iterator[Figure]:
