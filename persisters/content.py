@@ -50,10 +50,25 @@ class RowParts(Mapping[Id, LoadedRow]):
         """Add rows none of which is there yet."""
         self._parts.append((rows, form))
 
+    @property
+    def form(self) -> RowForm:
+        """What is known of all rows."""
+        forms = {form for _, form in self._parts}
+        if RowForm.UNCHECKED in forms:
+            return RowForm.UNCHECKED
+        return RowForm.RICH if RowForm.RICH in forms else RowForm.PLAIN
+
     def take(self) -> Iterator[tuple[dict[Id, LoadedRow], RowForm]]:
         """Take out one part after the other."""
         while self._parts:
             yield self._parts.popleft()
+
+    def merged(self) -> dict[Id, LoadedRow]:
+        """Return all rows in one dict, in which they are found faster."""
+        rows: dict[Id, LoadedRow] = {}
+        for part in self.parts():
+            rows.update(part)
+        return rows
 
     def clear(self) -> None:
         """Take out everything."""

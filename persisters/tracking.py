@@ -237,7 +237,7 @@ class ChangeTracker:
         ((table_id, table),) = content.tables.items()
         if (
             table.form is RowForm.UNCHECKED
-            or not table.is_slice
+            or (table.is_complete and not table.is_slice)
             or any(changes.touches(table_id, table.rows) for changes in unsaved)
             or (_has(self._scope.saved_tables, table_id) and not _has(self._scope.shared_tables, table_id))
         ):

@@ -175,7 +175,7 @@ class _Reading:
         rows = self._read(_all_rows_sql, ())
         cell_ids = frozenset(self._columns)
         if self._table.table_id is None:
-            return LoadedTable(_only_values(dict(rows)), cell_ids, is_complete=True)
+            return LoadedTable(_only_values(rows.merged()), cell_ids, is_complete=True)
         missing = dict.fromkeys(self._every_row_id() if held is None else held)
         for part in rows.parts() if missing else ():
             for row_id in part:
@@ -187,10 +187,11 @@ class _Reading:
 
     def rows_since(self, version: int) -> LoadedTable | None:
         """Read the rows that have changed; None if there are none."""
-        rows = dict(self._read(_changed_rows_sql, (version,)))
+        parts = self._read(_changed_rows_sql, (version,))
+        form, rows = parts.form, parts.merged()
         if self._table.table_id is None:
-            rows = _only_values(rows)
-        return LoadedTable(rows, frozenset(self._columns), is_complete=False) if rows else None
+            form, rows = RowForm.UNCHECKED, _only_values(rows)
+        return LoadedTable(rows, frozenset(self._columns), is_complete=False, form=form) if rows else None
 
     def _every_row_id(self) -> Iterable[Id]:
         for (key,) in self._connection.execute(_every_row_sql(self._schema)):

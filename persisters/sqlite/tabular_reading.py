@@ -114,7 +114,9 @@ class TableReading:
             rows.add(dict.fromkeys(gone), RowForm.UNCHECKED)
         # Cells of a column that is gone were saved once, so they are gone as well.
         cell_ids = frozenset((*step.columns, *(() if before is None else before.columns)))
-        return LoadedTable(rows, cell_ids, step.is_complete)
+        if step.is_complete:
+            return LoadedTable(rows, cell_ids, is_complete=True)
+        return LoadedTable(rows.merged(), cell_ids, is_complete=False, form=rows.form)
 
     def _select(self, where: str, bindings: Sequence[Any]) -> Script[Rows]:
         names = [self._mapped.key, *self._columns]

@@ -25,8 +25,17 @@ def test_rows_in_parts_are_one_mapping() -> None:
         True,
         False,
     )
+    assert rows.merged() == dict(rows)
     rows.clear()
     assert not rows
+
+
+def test_all_that_is_known_of_rows_in_parts_is_what_is_known_of_each_part() -> None:
+    rows = RowParts()
+    assert rows.form is RowForm.PLAIN
+    for form in (RowForm.PLAIN, RowForm.RICH, RowForm.UNCHECKED):
+        rows.add({}, form)
+        assert rows.form is form
 
 
 def test_rows_in_parts_are_handed_out_in_these_parts_and_forgotten() -> None:
