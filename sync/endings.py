@@ -16,7 +16,7 @@ _MAX_ANSWER: Final = 200
 _REFUSING_REASONS: Final[tuple[ProblemCode, ...]] = (
     "malformed", "unauthorized", "forbidden", "expired", "protocol",
 )  # fmt: skip
-_REFUSING_CODES: Final = {CLOSE_CODES[reason]: reason for reason in _REFUSING_REASONS}
+_REFUSING_CODES: Final[dict[int, ProblemCode]] = {CLOSE_CODES[reason]: reason for reason in _REFUSING_REASONS}
 _REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
     400: "protocol",
     401: "unauthorized",

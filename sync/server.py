@@ -6,14 +6,15 @@ import asyncio
 import logging
 import ssl as ssl_module
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, ClassVar, Final, Self, TypeVar, overload
+from urllib.parse import parse_qs, quote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -45,6 +46,7 @@ from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
 from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import RoomHost
+from replicell.sync.server_code import RoomHandler, ServerCode, ServerRoom
 from replicell.sync.serving import ServedConnection
 from replicell.sync.turns import Turns
 from replicell.sync.wire import short_reason
@@ -52,6 +54,8 @@ from replicell.sync.wire import short_reason
 __all__ = ["SyncServer"]
 
 _log = logging.getLogger("replicell.sync.server")
+
+_Handler = TypeVar("_Handler", bound=RoomHandler)
 
 _TICK_SECONDS: Final = 1.0
 _HEALTH_PATH: Final = "/healthz"
@@ -90,6 +94,8 @@ class SyncServer:
         presence: What clients of a room are told of each other, if they take part: ``anonymous`` tells the
             states that they show, ``names`` also the names in their identities, ``off`` nothing.
         room_idle_seconds: How long a room stays open without clients.
+        row_id_column: The key column of tables that server code makes in a room's store; that of tables which
+            clients have made is known.
         backplane: What it shares its rooms with other servers through, as `JetStreamBackplane`; None for a
             server on its own.
         link_options: Times and sizes of following the other servers.
@@ -124,6 +130,7 @@ class SyncServer:
         proxy_header: str = "X-Forwarded-For",
         presence: PresencePolicy = "anonymous",
         room_idle_seconds: float = 60.0,
+        row_id_column: str = "_id",
         backplane: Backplane | None = None,
         link_options: LinkOptions | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -161,6 +168,7 @@ class SyncServer:
             limits=self._limits,
             idle_seconds=room_idle_seconds,
             node=self._node,
+            row_id_column=row_id_column,
         )
         self._served: set[ServedConnection] = set()
         self._server: Server | None = None
@@ -188,6 +196,65 @@ class SyncServer:
     def rooms(self) -> list[str]:
         """The names of the rooms that are open now."""
         return self._rooms.names
+
+    @overload
+    def on_room(self, handler: _Handler, *, store: bool = True) -> _Handler: ...
+
+    @overload
+    def on_room(self, *, store: bool = True) -> Callable[[_Handler], _Handler]: ...
+
+    def on_room(
+        self, handler: _Handler | None = None, *, store: bool = True
+    ) -> _Handler | Callable[[_Handler], _Handler]:
+        """Run a function in each room that is loaded from now on, for as long as it is; also a decorator.
+
+        A coroutine function runs beside everything else and is cancelled when the room is unloaded, that is
+        when no client has been there for ``room_idle_seconds`` (see `open_room`). If it raises, that is
+        logged, and hurts nobody.
+
+        Args:
+            handler: A function, plain or async, that is given the `ServerRoom`.
+            store: Whether it needs the room's store, which then holds all of the room in memory and is loaded
+                before it is called.
+
+        Example::
+
+            @server.on_room
+            def greet(room):
+                room.store.add_row_ids_listener("todo", lambda *_: print(f"news in {room.name}"))
+        """
+
+        def register(handler: _Handler) -> _Handler:
+            self._rooms.code.append(ServerCode(handler, store))
+            return handler
+
+        return register if handler is None else register(handler)
+
+    @asynccontextmanager
+    async def open_room(self, name: str) -> AsyncIterator[ServerRoom]:
+        """Have a room loaded, with its store, for the length of the block; what is written there is saved at
+        its end.
+
+        Args:
+            name: The room's name.
+
+        Raises:
+            RoomNameError: It cannot be one.
+            TooManyRoomsError: All rooms that may be open are in use.
+            SyncClosedError: The server is not started.
+            PersisterError: The room's database cannot be used.
+
+        Example::
+
+            async with server.open_room("my-room") as room:
+                room.store.set_row("todo", "1", {"text": "Buy milk"})
+        """
+        if self._server is None:
+            raise SyncClosedError("the server is not started: await start() or use `async with`")
+        async with self._rooms.entered(room_name("/" + quote(name))) as opened:
+            room = await opened.server_room.load_store()
+            yield room
+            await room.flush()
 
     async def start(self) -> Self:
         """Listen; starting a started server does nothing.
@@ -398,8 +465,9 @@ class _Connection(ServerConnection):
         super().connection_made(transport)
         self.seat.arrive()
         # What is read at once is also parsed at once, while the other connections wait.
-        if hasattr(self.transport, "max_size"):
-            self.transport.max_size = _READ_BYTES
+        reader: Any = self.transport
+        if hasattr(reader, "max_size"):
+            reader.max_size = _READ_BYTES
         if self.attendance.overcrowded:
             self.transport.abort()
 
