@@ -135,8 +135,9 @@ async def _refused(
     identity: Identity,
     seconds: float,
 ) -> list[Refusal]:
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             found = validate(change_set, identity)
             opinion = await found if inspect.isawaitable(found) else found
         if opinion is None:

@@ -49,8 +49,9 @@ class Gate:
 
     async def ask(self, request: Request) -> Wicket:
         """Find out whether somebody may enter."""
+        limit = asyncio.timeout(self._hook_seconds)
         try:
-            async with asyncio.timeout(self._hook_seconds) as limit:
+            async with limit:
                 found = self._authenticate(request)
                 identity = await found if inspect.isawaitable(found) else found
             if identity is None:

@@ -135,7 +135,8 @@ class JwtTokens:
         return claims
 
     def _from_claims(self, claims: Mapping[str, Any]) -> Identity:
-        rooms, name = claims.get("rooms", self._rooms), claims.get("sub", "")
+        rooms: Any = claims.get("rooms", self._rooms)
+        name = claims.get("sub", "")
         access = claims.get("access", "write")
         if isinstance(rooms, list) and all(isinstance(room, str) for room in rooms):
             rooms = dict.fromkeys(rooms, access)
