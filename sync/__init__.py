@@ -18,6 +18,7 @@ from replicell.sync.limits import Limits
 from replicell.sync.messages import RefusedChange
 from replicell.sync.presence import Peer
 from replicell.sync.server import SyncServer
+from replicell.sync.server_code import ServerRoom
 from replicell.sync.status import SyncStatus
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "RefusedError",
     "Request",
     "RoomNameError",
+    "ServerRoom",
     "StaticTokens",
     "SyncClient",
     "SyncClosedError",

@@ -105,6 +105,8 @@ class Room:
         self._refilling = False
         self._refill_again = False
         self.presence = PresenceBoard(emit, self.limits.peers)
+        self.on_tables: Callable[[], object] = _nothing
+        """Called when the database's tables are others than before."""
         self.replicator: Replicator | None = None
         """Brings what is committed here to the other nodes, if there are any."""
 
@@ -182,6 +184,7 @@ class Room:
             self._tables, self._cookie = tables, cookie
             for session in list(self._sessions.values()):
                 session.announce_tables(tables, cookie)
+            self.on_tables()
 
     def _refill(self, outgoing: Outgoing) -> None:
         self._refilling = False
@@ -211,3 +214,7 @@ class Room:
     def _pump(self) -> None:
         for session in list(self._sessions.values()):
             session.pump()
+
+
+def _nothing() -> None:
+    return

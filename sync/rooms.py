@@ -21,6 +21,7 @@ from replicell.sync.errors import TooManyRoomsError
 from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits
 from replicell.sync.room import Room, prepare_room
+from replicell.sync.server_code import ServerCode, ServerRoom
 from replicell.sync.wire import run_job
 
 __all__ = ["OpenRoom", "RoomHost"]
@@ -43,6 +44,7 @@ class OpenRoom:
         self.db = db
         self.users = 0
         self.link: RoomLink | None = None
+        self._server_room: ServerRoom | None = None
         self._room: Room | None = None
 
     @property
@@ -52,7 +54,16 @@ class OpenRoom:
             raise RuntimeError(f"the room {self.name!r} is not open yet")
         return self._room
 
-    async def open(self, policy: SchemaPolicy, options: SessionOptions, limits: Limits) -> None:
+    @property
+    def server_room(self) -> ServerRoom:
+        """The room as the server's own code sees it."""
+        if self._server_room is None:
+            raise RuntimeError(f"the room {self.name!r} is not open yet")
+        return self._server_room
+
+    async def open(
+        self, policy: SchemaPolicy, options: SessionOptions, limits: Limits, row_id_column: str
+    ) -> None:
         """Open the database and prepare it."""
         await self.db.open()
         try:
@@ -67,6 +78,8 @@ class OpenRoom:
                 limits=limits,
             )
             self.db.on_change(self._on_change)
+            self._server_room = ServerRoom(self.name, self.db, self._room.presence, row_id_column)
+            self._room.on_tables = self._server_room.tables_changed
         except BaseException:
             await self.db.close()
             raise
@@ -102,6 +115,7 @@ class RoomHost:
         limits: How many rooms there may be, and what clients may put into them.
         idle_seconds: How long a room stays open without clients.
         node: The server's part in a cluster.
+        row_id_column: The key column of tables that server code makes.
     """
 
     def __init__(
@@ -113,6 +127,7 @@ class RoomHost:
         limits: Limits,
         idle_seconds: float,
         node: Node | None = None,
+        row_id_column: str = "_id",
     ) -> None:
         self._data_dir = data_dir
         self._schema_policy: SchemaPolicy = schema_policy
@@ -120,6 +135,9 @@ class RoomHost:
         self._limits = limits
         self._idle_seconds = idle_seconds
         self._node = node or Node()
+        self._row_id_column = row_id_column
+        self.code: list[ServerCode] = []
+        """What runs in each room that is opened."""
         self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closers: set[asyncio.Task[None]] = set()
@@ -188,12 +206,13 @@ class RoomHost:
         path = self._data_dir / room_file_name(name)
         await self._node.prepare(name, path)
         opened = OpenRoom(name, CrSqliteDatabase(path))
-        await opened.open(self._schema_policy, self._options, self._limits)
+        await opened.open(self._schema_policy, self._options, self._limits, self._row_id_column)
         try:
             opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
         except BaseException:
             await opened.db.close()
             raise
+        opened.server_room.run(self.code)
         _log.info("room %r is open", name)
         return opened
 
@@ -216,6 +235,7 @@ class RoomHost:
     async def _close_room(self, name: str, opening: asyncio.Task[OpenRoom]) -> None:
         try:
             opened = await opening
+            await opened.server_room.close()
             if opened.link is not None:
                 await opened.link.drain(_DRAIN_SECONDS)
                 await opened.link.close()
