@@ -10,17 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.persisters.crsqlite.rules import Refusal
 from replicell.sync.jobs import Batch, Job
+from replicell.sync.messages import AskPart, Snapshot
 
 __all__ = [
     "CLOSE_CODES",
     "Action",
+    "AdoptSnapshot",
     "Authenticate",
     "Close",
     "Emit",
+    "FindSnapshot",
     "Later",
     "Progress",
+    "ReadSnapshot",
     "Reidentify",
     "Send",
     "SessionOptions",
@@ -76,6 +81,49 @@ class Reidentify:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptSnapshot:
+    """Take a snapshot over into the client's database and connect anew.
+
+    Args:
+        path: Its file.
+        cursor: How far it has the server's changes.
+    """
+
+    path: str
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FindSnapshot:
+    """Find a snapshot of the room, or make one.
+
+    Args:
+        wanted: The one that a client has begun to fetch, empty for none.
+        done: To be called with what there is to say of it.
+        failed: To be called with the exception if there is none.
+    """
+
+    wanted: bytes
+    done: Callable[[Snapshot], None]
+    failed: Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadSnapshot:
+    """Read a part of a snapshot.
+
+    Args:
+        part: Which.
+        done: To be called with its bytes, none if the snapshot is gone.
+        failed: To be called with the exception if it cannot be read.
+    """
+
+    part: AskPart
+    done: Callable[[bytes], None]
+    failed: Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Something about the session has changed that its owner may want to look at."""
 
@@ -119,7 +167,19 @@ class Validate:
     failed: Callable[[BaseException], None]
 
 
-Action: TypeAlias = Send | Close | Reidentify | Progress | Later | Authenticate | Validate | Job[Any]
+Action: TypeAlias = (
+    Send
+    | Close
+    | Reidentify
+    | AdoptSnapshot
+    | FindSnapshot
+    | ReadSnapshot
+    | Progress
+    | Later
+    | Authenticate
+    | Validate
+    | Job[Any]
+)
 
 Emit: TypeAlias = Callable[[Action], None]
 
@@ -137,6 +197,8 @@ class SessionOptions:
         part_changes: The most changes in a frame.
         transaction_bytes: The biggest transaction that is held back until it is complete; a bigger one is
             applied in pieces.
+        snapshot_bytes: How big a room's file must be for a client that has nothing yet to fetch the room as a
+            file, in place of its changes; None for never. A client fetches none either where it says None.
     """
 
     handshake_timeout: float = 10.0
@@ -146,3 +208,4 @@ class SessionOptions:
     part_bytes: int = 256 * 1024
     part_changes: int = 1000
     transaction_bytes: int = 64 * 1024 * 1024
+    snapshot_bytes: int | None = 4 * 1024 * 1024

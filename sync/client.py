@@ -7,6 +7,7 @@ import inspect
 import logging
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
@@ -20,18 +21,21 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseCha
 from replicell.persisters.crsqlite.reverting import revert_row
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.persisters.errors import PersisterError
-from replicell.sync.actions import SessionOptions
+from replicell.sync.actions import AdoptSnapshot, SessionOptions
 from replicell.sync.addresses import check_room_url, check_token, in_plain_words, without_secrets
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backoff import Backoff
 from replicell.sync.client_session import ClientSession
+from replicell.sync.download import discard_snapshots
 from replicell.sync.endings import Ending, ending_of_connection, ending_of_request, seconds_to_rest
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
+from replicell.sync.jobs import begin_with
 from replicell.sync.messages import ProblemCode, RefusedChange
 from replicell.sync.peers import PeerView
 from replicell.sync.presence import Peer, text_from_state
 from replicell.sync.refusals import Refusals
 from replicell.sync.status import SyncStatus
+from replicell.sync.transport import WebsocketTransport
 from replicell.sync.wire import Wire
 
 __all__ = ["PresenceListener", "RefusedListener", "StatusListener", "SyncClient", "TokenSource"]
@@ -140,6 +144,8 @@ class SyncClient:
         self._connection: ClientConnection | None = None
         self._last_problem = ""
         self._fork = ""
+        self._snapshot: AdoptSnapshot | None = None
+        self._takes_snapshots = True
         self._refusal: ProblemCode = "protocol"
         self._wants_changes = False
         self._reidentifications = 0
@@ -395,6 +401,8 @@ class SyncClient:
         session.problems.clear()
         session.refused.clear()
         self._refusals.add(refused)
+        if session.download is not None and session.state == "handshake" and self._running.is_set():
+            self._set_status(SyncStatus.SYNCING, session.download.progress)
         if session.state == "live" and self._running.is_set():
             self._set_status(SyncStatus.SYNCED if session.synced else SyncStatus.SYNCING, self._last_problem)
         self._wake_waiters()
@@ -402,6 +410,10 @@ class SyncClient:
     def on_reidentify(self, message: str) -> None:
         """The database needs a new site id; called by the connection."""
         self._fork = message
+
+    def on_snapshot(self, snapshot: AdoptSnapshot) -> None:
+        """The room has been fetched as a file; called by the connection."""
+        self._snapshot = snapshot
 
     def _require_started(self) -> None:
         if self._task is None:
@@ -432,6 +444,9 @@ class SyncClient:
                 end = end if end.refusal else await self._reidentify(self._fork)
                 if not end.refusal:
                     continue
+            if self._snapshot is not None:
+                await self._adopt_snapshot(self._snapshot)
+                continue
             if not self._running.is_set():
                 self._set_status(SyncStatus.PAUSED, "")
                 continue
@@ -468,12 +483,13 @@ class SyncClient:
             return Ending(f"cannot connect: {in_plain_words(error)}")
 
     async def _serve(self, websocket: ClientConnection) -> Ending:
-        wire = Wire(websocket, self._db, self)
+        wire = Wire(WebsocketTransport(websocket), self._db, self)
         session = ClientSession(
             emit=wire.emit,
             catalog=self._catalog,
             schema_policy=self._schema_policy,
             options=self._options,
+            snapshots=self._takes_snapshots,
             view=self._view,
         )
         self._session, self._connection = session, websocket
@@ -531,6 +547,20 @@ class SyncClient:
         )
         self._set_status(SyncStatus.CONNECTING, f"it has a new site id, because {reason}")
         return Ending(reason)
+
+    async def _adopt_snapshot(self, snapshot: AdoptSnapshot) -> None:
+        """Begin with the room as it was when it was made a file; if that cannot be, the changes come."""
+        self._snapshot = None
+        try:
+            note = partial(begin_with, cursor=snapshot.cursor)
+            taken = await self._db.adopt_copy(snapshot.path, snapshot.cursor, note, origin=self)
+            if taken:
+                _log.info("%s begins with a snapshot of %s", self._db.path, self._shown_url)
+            await self._db.run(discard_snapshots)
+        except (OSError, PersisterError) as error:
+            self._takes_snapshots = False
+            _log.error("%s: the snapshot of the room cannot be used: %s", self._db.path, error)
+        self._catalog = Catalog()
 
     async def _rest(self, seconds: float | None) -> None:
         """Wait, but not when told to go on."""

@@ -11,8 +11,9 @@ from typing import ClassVar
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import Cursor
-from replicell.sync.actions import Emit, Progress, Reidentify, SessionOptions
+from replicell.sync.actions import AdoptSnapshot, Emit, Progress, Reidentify, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.download import SNAPSHOT_PATIENCE, Download
 from replicell.sync.errors import ProtocolError
 from replicell.sync.inbound import Inbound
 from replicell.sync.jobs import (
@@ -36,6 +37,7 @@ from replicell.sync.messages import (
     Mark,
     Marked,
     Message,
+    Part,
     Peers,
     Present,
     Problem,
@@ -43,6 +45,7 @@ from replicell.sync.messages import (
     RefusedChange,
     Renewed,
     Row,
+    Snapshot,
     Token,
     Welcome,
 )
@@ -71,6 +74,7 @@ class ClientSession(Session):
         schema_policy: Whether tables that the server announces are created here.
         options: Times and sizes.
         token: The access token, if it is to be sent in the first message.
+        snapshots: Whether the owner can take a snapshot over.
         view: The others in the room, and what it shows of itself.
     """
 
@@ -86,11 +90,15 @@ class ClientSession(Session):
         options: SessionOptions | None = None,
         token: str | None = None,
         view: PeerView | None = None,
+        snapshots: bool = False,
     ) -> None:
         super().__init__(
             emit=emit, catalog=catalog, schema_policy=schema_policy, options=options or SessionOptions()
         )
         self._token = token
+        self._snapshots = snapshots
+        self.download: Download | None = None
+        """What fetches the room as a file, while that is being done."""
         self._view = view or PeerView()
         self._showing = Pace(emit, self._show)
         self._has_shown = False
@@ -227,6 +235,10 @@ class ClientSession(Session):
                 self._emit(Progress())
             case Renewed(expires_in):
                 self._expect_renewal(expires_in)
+            case Snapshot() | Part() if self.state == "handshake" and self.download is not None:
+                self._be_patient(SNAPSHOT_PATIENCE)
+                self.download.receive(message)
+                self._emit(Progress())
             case Peers() if self.state == "live":
                 # What was under way when the client stopped taking part is of no interest any more.
                 if self._has_shown:
@@ -257,7 +269,37 @@ class ClientSession(Session):
         self.read_only = welcome.read_only
         self._expect_renewal(welcome.expires_in)
         self._server = Cursor(welcome.site_id, welcome.epoch, welcome.since)
-        self._adopt(welcome.tables, self._settle)
+        self._adopt(welcome.tables, self._begin)
+
+    def _begin(self) -> None:
+        """Fetch the room as a file where that is worth it, and its changes otherwise."""
+        welcome = self._welcome
+        if welcome is None:
+            return
+        if not (welcome.snapshot and self._snapshots and self._options.snapshot_bytes is not None):
+            self._settle()
+            return
+        self._be_patient(SNAPSHOT_PATIENCE)
+        self.download = Download(
+            send=self._send,
+            job=self._job,
+            catalog=self._catalog,
+            tables=welcome.tables,
+            server_id=welcome.site_id,
+            part_bytes=self._options.part_bytes,
+            finished=self._downloaded,
+            gave_up=self._not_downloaded,
+        )
+        self.download.begin()
+
+    def _downloaded(self, path: str, snapshot: Snapshot) -> None:
+        self.connection_lost()
+        self._emit(AdoptSnapshot(path, snapshot.cursor))
+
+    def _not_downloaded(self) -> None:
+        self.download = None
+        self._be_patient(self._options.handshake_timeout)
+        self._settle()
 
     def _settle(self) -> None:
         welcome = self._welcome

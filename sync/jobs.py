@@ -39,6 +39,7 @@ __all__ = [
     "Outgoing",
     "Settlement",
     "TakenIn",
+    "begin_with",
     "disown_server",
     "drain_parked",
     "finish_push_all",
@@ -134,6 +135,7 @@ class Greeting(NamedTuple):
     unmet: bool
     tables: list[TableAnnouncement]
     cookie: object
+    size: int
 
 
 class Outgoing(NamedTuple):
@@ -237,6 +239,7 @@ def greet(
         unmet=reset or (cursor is None and not since),
         tables=announce(conn, catalog),
         cookie=catalog.cookie(conn),
+        size=_database_size(conn),
     )
 
 
@@ -273,6 +276,12 @@ def disown_server(conn: apsw.Connection) -> None:
     server cannot know makes both exchange everything anew.
     """
     ledger.meet_server(conn, Cursor(_site_id(conn), current_epoch(conn), 0), push_all_until=0)
+
+
+def begin_with(conn: apsw.Connection, cursor: Cursor) -> None:
+    """Note that a client has everything of a server up to a cursor, from a snapshot (write)."""
+    ledger.create_ledger(conn)
+    ledger.meet_server(conn, cursor, push_all_until=0)
 
 
 def finish_push_all(conn: apsw.Connection, site_id: bytes) -> None:
@@ -435,6 +444,12 @@ def _encode_parts(
         for number, part in enumerate(parts)
     ]
     return [frame for frame in frames if isinstance(frame, bytes)]
+
+
+def _database_size(conn: apsw.Connection) -> int:
+    pages: Any = conn.execute("PRAGMA page_count").get
+    page_size: Any = conn.execute("PRAGMA page_size").get
+    return int(pages) * int(page_size)
 
 
 def _site_id(conn: apsw.Connection) -> bytes:

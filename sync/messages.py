@@ -19,6 +19,8 @@ answers in kind::
       │  Mark    ─────────► Marked                 │   "tell me how far you are now"
       │  Token   ─────────► Renewed                │   before the old one runs out
       │  AskRow  ─────────► Row                    │   "how is this with you?", after a refusal
+      │  AskSnapshot ─────► Snapshot               │   before Ready, by a client that has nothing yet
+      │  AskPart ─────────► Part                   │   of the snapshot; with all of them it connects anew
       │  Present ─────────► Peers                  │   "this is me"; and then who else is there
       │                     Problem                │   what is wrong, and which changes it is about
 """
@@ -39,8 +41,10 @@ from replicell.sync.errors import DecodeError
 __all__ = [
     "PROTOCOL",
     "Ack",
+    "AskPart",
     "AskRow",
     "AskSchema",
+    "AskSnapshot",
     "Changes",
     "Encoding",
     "Heartbeat",
@@ -48,6 +52,7 @@ __all__ = [
     "Mark",
     "Marked",
     "Message",
+    "Part",
     "PeerAnnouncement",
     "Peers",
     "Present",
@@ -59,6 +64,7 @@ __all__ = [
     "Resend",
     "Row",
     "Schema",
+    "Snapshot",
     "TableAnnouncement",
     "Token",
     "Welcome",
@@ -177,6 +183,7 @@ class Welcome(_Base, frozen=True):
         confirmed: Whether what is known of the client's changes counts as acknowledged; if not, an `Ack` will
             follow.
         expires_in: Seconds until the client must have sent a new token (`Token`), None for never.
+        snapshot: Whether the client may have all of the room as a file, before it says `Ready`.
     """
 
     protocol: int
@@ -191,6 +198,61 @@ class Welcome(_Base, frozen=True):
     read_only: bool = False
     confirmed: bool = True
     expires_in: float | None = None
+    snapshot: bool = False
+
+
+class AskSnapshot(_Base, frozen=True):
+    """Asks for the room as a file, in place of all its changes.
+
+    Args:
+        id: The snapshot that was begun to be fetched earlier, empty for none.
+    """
+
+    id: bytes
+
+
+class Snapshot(_Base, frozen=True):
+    """The answer to `AskSnapshot`: what there is to fetch.
+
+    Args:
+        id: Names it, 16 bytes; another one than asked for if that is gone.
+        size: Bytes in all.
+        digest: Their BLAKE2b digest of 32 bytes.
+        cursor: How far it has the room's changes.
+    """
+
+    id: bytes
+    size: int
+    digest: bytes
+    cursor: Cursor
+
+
+class AskPart(_Base, frozen=True):
+    """Asks for a part of a snapshot.
+
+    Args:
+        id: The snapshot.
+        offset: Where the part begins.
+        length: How many bytes, at most 1048576.
+    """
+
+    id: bytes
+    offset: int
+    length: int
+
+
+class Part(_Base, frozen=True):
+    """The answer to `AskPart`.
+
+    Args:
+        id: The snapshot.
+        offset: Where the part begins.
+        data: As many bytes as were asked for, or fewer at the end; none if the snapshot is gone.
+    """
+
+    id: bytes
+    offset: int
+    data: bytes
 
 
 class Token(_Base, frozen=True):
@@ -414,6 +476,10 @@ Message: TypeAlias = (
     | Renewed
     | AskRow
     | Row
+    | AskSnapshot
+    | Snapshot
+    | AskPart
+    | Part
     | Present
     | Peers
     | Problem
@@ -434,6 +500,10 @@ _MapMessage: TypeAlias = (
     | Renewed
     | AskRow
     | Row
+    | AskSnapshot
+    | Snapshot
+    | AskPart
+    | Part
     | Present
     | Peers
     | Problem

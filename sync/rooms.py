@@ -13,7 +13,7 @@ from typing import Final
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
 from replicell.sync.access import room_file_name
-from replicell.sync.actions import Action, Later, SessionOptions
+from replicell.sync.actions import Action, AdoptSnapshot, Later, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.node import Node
@@ -22,6 +22,7 @@ from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.server_code import ServerCode, ServerRoom
+from replicell.sync.snapshot_shelf import SnapshotShelf
 from replicell.sync.wire import run_job
 
 __all__ = ["OpenRoom", "RoomHost"]
@@ -45,6 +46,7 @@ class OpenRoom:
         self.users = 0
         self.link: RoomLink | None = None
         self._server_room: ServerRoom | None = None
+        self.snapshots = SnapshotShelf(db.path)
         self._room: Room | None = None
 
     @property
@@ -90,6 +92,15 @@ class OpenRoom:
     def on_reidentify(self, message: str) -> None:
         """Only clients get a new site id."""
         raise RuntimeError(f"a server does not change its site id: {message}")
+
+    def on_snapshot(self, snapshot: AdoptSnapshot) -> None:
+        """Only clients begin with a snapshot."""
+        raise RuntimeError(f"a server does not begin with a snapshot: {snapshot.path}")
+
+    async def close(self) -> None:
+        """Close the database, and remove the snapshots that were made of it."""
+        await self.snapshots.close()
+        await self.db.close()
 
     def _emit(self, action: Action) -> None:
         match action:
@@ -239,7 +250,7 @@ class RoomHost:
             if opened.link is not None:
                 await opened.link.drain(_DRAIN_SECONDS)
                 await opened.link.close()
-            await opened.db.close()
+            await opened.close()
             _log.info("room %r is closed", name)
         except Exception:
             _log.exception("room %r could not be closed properly", name)

@@ -15,6 +15,7 @@ from replicell.persisters.crsqlite.epochs import EPOCH_BYTES, Cursor
 from replicell.persisters.crsqlite.identity import SITE_ID_BYTES
 from replicell.persisters.crsqlite.rules import Refusal
 from replicell.sync.actions import Authenticate, Emit, Send, Validate
+from replicell.sync.download import SNAPSHOT_PATIENCE
 from replicell.sync.errors import PresenceError, ProtocolError
 from replicell.sync.inbound import Inbound
 from replicell.sync.jobs import (
@@ -31,7 +32,9 @@ from replicell.sync.jobs import (
 from replicell.sync.ledger import LOG_SITE_ID, store_peer
 from replicell.sync.messages import (
     PROTOCOL,
+    AskPart,
     AskRow,
+    AskSnapshot,
     Changes,
     Encoding,
     Hello,
@@ -49,6 +52,7 @@ from replicell.sync.messages import (
 from replicell.sync.outbound import Outbound
 from replicell.sync.presence import Shown, peer_id, state_from_text
 from replicell.sync.session import Session
+from replicell.sync.snapshot_desk import SnapshotDesk
 
 if TYPE_CHECKING:
     from replicell.sync.room import Room
@@ -96,6 +100,7 @@ class ServerSession(Session):
         validates: Whether its changes are judged by their content (`Validate`) before they are applied.
         expires_in: Seconds until it must have shown a new token, None for never.
         turn_size: About how many of its changes may be applied in one transaction.
+        snapshots: Whether the owner can find snapshots of the room.
     """
 
     log: ClassVar[logging.Logger] = logging.getLogger("replicell.sync.server")
@@ -110,6 +115,7 @@ class ServerSession(Session):
         validates: bool = False,
         expires_in: float | None = None,
         turn_size: Callable[[], int] = lambda: _TURN_SIZE,
+        snapshots: bool = False,
     ) -> None:
         super().__init__(
             emit=emit,
@@ -123,6 +129,8 @@ class ServerSession(Session):
         self._validates = validates
         self._expires_in = expires_in
         self._turn_size = turn_size
+        self._snapshots = snapshots
+        self._desk: SnapshotDesk | None = None
         self._lease = _Lease()
         self._greeting: Greeting | None = None
         self._unconfirmed = False
@@ -171,6 +179,8 @@ class ServerSession(Session):
 
     def hold_sending(self, held: bool) -> None:
         super().hold_sending(held)
+        if self._desk is not None:
+            self._desk.hold(held)
         if not held:
             self._room.presence.tell_anew(self)
 
@@ -181,6 +191,8 @@ class ServerSession(Session):
 
     def connection_lost(self) -> None:
         super().connection_lost()
+        if self._desk is not None:
+            self._desk.stop()
         self._room.leave(self)
         self._room.presence.leave(self)
 
@@ -190,6 +202,9 @@ class ServerSession(Session):
                 self._on_hello(message)
             case Ready() if self.state == "handshake" and self._greeting is not None:
                 self._on_ready(message, self._greeting)
+            case AskSnapshot() | AskPart() if self.state == "handshake" and self._desk is not None:
+                self._be_patient(SNAPSHOT_PATIENCE)
+                self._desk.receive(message)
             case Mark(number) if self._outbound is not None:
                 self._job("read", self._catalog.latest_version, partial(self._mark, number))
             case Token(token) if self.state == "live":
@@ -265,6 +280,8 @@ class ServerSession(Session):
             )
         self._room.describe(greeting.tables, greeting.cookie)
         self._greeting = greeting
+        if self._offers_snapshot(greeting):
+            self._desk = SnapshotDesk(emit=self._emit, send=self._send, failed=self._job_failed)
         self._unconfirmed = self._room.replicator is not None and not self._room.replicator.settled
         self._send(
             Welcome(
@@ -280,8 +297,14 @@ class ServerSession(Session):
                 read_only=not self._access.write,
                 confirmed=not self._unconfirmed,
                 expires_in=self._expires_in,
+                snapshot=self._desk is not None,
             )
         )
+
+    def _offers_snapshot(self, greeting: Greeting) -> bool:
+        least = self._options.snapshot_bytes
+        has_nothing = greeting.known is None and greeting.since == 0 and not greeting.reset
+        return self._snapshots and has_nothing and least is not None and greeting.size >= least
 
     def _row_read(self, number: int, rows: list[Change]) -> None:
         self._send(Row(number, rows))

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
-from websockets.asyncio.server import ServerConnection
 
 from replicell.sync.access.gate import Gate
 from replicell.sync.access.identity import Identity, Request
-from replicell.sync.actions import Action, Authenticate, Validate
+from replicell.sync.actions import Action, Authenticate, FindSnapshot, ReadSnapshot, Validate
 from replicell.sync.change_sets import Validate as ValidateHook
 from replicell.sync.change_sets import judge
 from replicell.sync.jobs import Job
@@ -23,10 +22,13 @@ from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import OpenRoom
 from replicell.sync.server_session import Access, ServerSession
+from replicell.sync.transport import Transport
 from replicell.sync.turns import Turn
 from replicell.sync.wire import Wire
 
 __all__ = ["ServedConnection"]
+
+_Found = TypeVar("_Found")
 
 _log = logging.getLogger("replicell.sync.server")
 
@@ -40,7 +42,7 @@ class ServedConnection:
     """Runs a client's session with what only the server knows: its identity, its limits and its hooks.
 
     Args:
-        websocket: The connection.
+        transport: The connection.
         opened: The room.
         request: How the client has come.
         identity: Who it is.
@@ -55,7 +57,7 @@ class ServedConnection:
 
     def __init__(
         self,
-        websocket: ServerConnection,
+        transport: Transport,
         opened: OpenRoom,
         *,
         request: Request,
@@ -77,7 +79,7 @@ class ServedConnection:
         self._bucket = bucket
         self._turn = turn
         self._wall_clock = wall_clock
-        self._wire = Wire(websocket, opened.db, opened)
+        self._wire = Wire(transport, opened.db, opened)
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing = False
         self._session = ServerSession(
@@ -91,6 +93,7 @@ class ServedConnection:
             validates=validate is not None,
             expires_in=self._expires_in,
             turn_size=turn.size,
+            snapshots=True,
         )
 
     async def run(self, first: bytes | str | None) -> None:
@@ -134,6 +137,11 @@ class ServedConnection:
                     self._start(self._renew(token))
             case Validate():
                 self._start(self._judge(action))
+            case FindSnapshot(wanted, done, failed):
+                self._start(_from_shelf(self._opened.snapshots.find(wanted), done, failed))
+            case ReadSnapshot(part, done, failed):
+                read = self._opened.snapshots.read(part.id, part.offset, part.length)
+                self._start(_from_shelf(read, done, failed))
             case Job() if action.changes:
                 self._take_turn(action)
             case _:
@@ -206,3 +214,16 @@ class ServedConnection:
             action.failed(error)
         else:
             action.done(refused)
+
+
+async def _from_shelf(
+    finding: Coroutine[Any, Any, _Found],
+    done: Callable[[_Found], None],
+    failed: Callable[[BaseException], None],
+) -> None:
+    try:
+        found = await finding
+    except Exception as error:
+        failed(error)
+    else:
+        done(found)

@@ -71,7 +71,7 @@ class Session:
         self._options = options
         self._limits = limits
         self._encoding: Encoding = "msgpack"
-        self._opened_at = 0.0
+        self._patient_until = 0.0
         self._now = 0.0
         self._adopting = 0
         self._jobs = 0
@@ -104,7 +104,8 @@ class Session:
         Args:
             now: The time in seconds, from any clock that only goes forward.
         """
-        self._opened_at = self._now = now
+        self._now = now
+        self._patient_until = now + self._options.handshake_timeout
 
     def receive(self, frame: bytes | str, now: float) -> None:
         """Take a frame from the other side."""
@@ -123,7 +124,7 @@ class Session:
     def tick(self, now: float) -> None:
         """Time has passed; to be called about every second."""
         self._now = now
-        if self.state == "handshake" and now > self._opened_at + self._options.handshake_timeout:
+        if self.state == "handshake" and now > self._patient_until:
             self.close("timeout", f"the handshake took longer than {self._options.handshake_timeout} seconds")
         elif self.state == "live" and self._outbound is not None:
             self._outbound.tick(now)
@@ -149,6 +150,10 @@ class Session:
         self.state = "closed"
         if self._outbound is not None:
             self._outbound.stop()
+
+    def _be_patient(self, seconds: float) -> None:
+        """The handshake may take so much longer from now on."""
+        self._patient_until = self._now + seconds
 
     def _send(self, message: Message) -> None:
         self._emit(Send(encode(message, self._encoding)))

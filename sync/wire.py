@@ -7,13 +7,20 @@ import logging
 from collections import deque
 from typing import Any, Final, Protocol
 
-from websockets.asyncio.connection import Connection, broadcast
-from websockets.exceptions import ConnectionClosed
-
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.sync.actions import CLOSE_CODES, Action, Close, Later, Progress, Reidentify, Send
+from replicell.sync.actions import (
+    CLOSE_CODES,
+    Action,
+    AdoptSnapshot,
+    Close,
+    Later,
+    Progress,
+    Reidentify,
+    Send,
+)
 from replicell.sync.jobs import Job
 from replicell.sync.session import Session
+from replicell.sync.transport import Transport
 
 __all__ = ["Wire", "run_job", "short_reason"]
 
@@ -23,6 +30,7 @@ _MOST_OUTGOING_BYTES: Final = 8 * 1024 * 1024
 """More than changes alone can be, which are held back before: who does not read answers asks no more."""
 _BACKLOG_BYTES: Final = 2 * 1024 * 1024
 """More than the window that a well-behaved sender keeps to."""
+_NORMAL: Final = 1000
 _REASON_BYTES: Final = 120
 _LONGEST_TURN: Final = 0.002
 """Seconds for which one connection may keep the event loop from the others."""
@@ -36,6 +44,8 @@ class _Owner(Protocol):
     def on_progress(self) -> None: ...
 
     def on_reidentify(self, message: str) -> None: ...
+
+    def on_snapshot(self, snapshot: AdoptSnapshot) -> None: ...
 
 
 def run_job(db: CrSqliteDatabase, job: Job[Any], origin: object) -> None:
@@ -73,13 +83,13 @@ class Wire:
     """The shell around a session: nothing in it decides anything.
 
     Args:
-        websocket: An open connection.
+        transport: An open connection.
         db: The session's database.
         owner: Told about progress.
     """
 
-    def __init__(self, websocket: Connection, db: CrSqliteDatabase, owner: _Owner) -> None:
-        self._websocket = websocket
+    def __init__(self, transport: Transport, db: CrSqliteDatabase, owner: _Owner) -> None:
+        self._transport = transport
         self._db = db
         self._owner = owner
         self._session: Session | None = None
@@ -106,6 +116,9 @@ class Wire:
             case Reidentify(message):
                 self._owner.on_reidentify(message)
                 self._close(CLOSE_CODES["forked"], message)
+            case AdoptSnapshot():
+                self._owner.on_snapshot(action)
+                self._close(_NORMAL, "the snapshot is here: I come back with it")
             case Progress():
                 self._owner.on_progress()
             case Later(seconds, call):
@@ -126,7 +139,7 @@ class Wire:
             if first is not None:
                 session.receive(first, now())
             rested_at = now()
-            async for frame in self._websocket:
+            async for frame in self._transport:
                 session.receive(frame, now())
                 while self._is_clogged(session) and session.state != "closed":
                     self._less_backlog.clear()
@@ -136,7 +149,7 @@ class Wire:
                 if now() > rested_at + _LONGEST_TURN:
                     await asyncio.sleep(0)
                     rested_at = now()
-        except ConnectionClosed:
+        except self._transport.lost:
             _log.debug("the connection ended without a closing handshake")
         finally:
             session.connection_lost()
@@ -157,8 +170,7 @@ class Wire:
     def _write(self, frame: bytes | str) -> None:
         # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the
         # loop.
-        if not self._outgoing and self._websocket.transport.get_write_buffer_size() == 0:
-            broadcast((self._websocket,), frame)
+        if not self._outgoing and self._transport.send_at_once(frame):
             return
         self._outgoing.append(frame)
         self._outgoing_bytes += len(frame)
@@ -173,14 +185,14 @@ class Wire:
             while self._outgoing:
                 # Taken out only once it is sent, so that no later frame can overtake it.
                 frame = self._outgoing[0]
-                await self._websocket.send(frame)
+                await self._transport.send(frame)
                 self._outgoing.popleft()
                 self._outgoing_bytes -= len(frame)
                 self._less_backlog.set()
                 if self._holding and self._outgoing_bytes <= _RESUME_BYTES:
                     self._holding = False
                     self._hold(False)
-        except ConnectionClosed:
+        except self._transport.lost:
             self._outgoing.clear()
             self._outgoing_bytes = 0
             self._less_backlog.set()
@@ -199,7 +211,7 @@ class Wire:
     async def _say_goodbye(self, code: int, message: str) -> None:
         if self._writer is not None:
             await asyncio.wait([self._writer], timeout=1)
-        await self._websocket.close(code, short_reason(message))
+        await self._transport.close(code, short_reason(message))
 
     async def _finish(self) -> None:
         for task in (self._closer, self._writer):

@@ -148,8 +148,9 @@ def _write_table(conn: apsw.Connection, table: CatalogTable) -> None:
     conn.execute(f"INSERT INTO copy.{keys} SELECT __crsql_key, {key} FROM main.{keys}")
     # As cr-sqlite makes it, so that SQLite may copy it without looking into its rows.
     conn.execute(
-        f"CREATE TABLE copy.{clock}(key INTEGER NOT NULL, col_name TEXT NOT NULL, col_version INTEGER NOT NULL,"
-        " db_version INTEGER NOT NULL, site_id INTEGER NOT NULL DEFAULT 0, seq INTEGER NOT NULL,"
+        f"CREATE TABLE copy.{clock}(key INTEGER NOT NULL, col_name TEXT NOT NULL,"
+        " col_version INTEGER NOT NULL, db_version INTEGER NOT NULL,"
+        " site_id INTEGER NOT NULL DEFAULT 0, seq INTEGER NOT NULL,"
         " PRIMARY KEY (key, col_name)) WITHOUT ROWID, STRICT"
     )
     conn.execute(
@@ -228,7 +229,7 @@ def _take_tables(
 
 
 def _drop_helpers(conn: apsw.Connection, table: str) -> list[str]:
-    """Drop cr-sqlite's triggers of a table and the indexes of its own tables; return what makes them again."""
+    """Drop a table's triggers and indexes that are cr-sqlite's own, and return what makes them again."""
     _, keys, clock = _names(table)
     helpers: list[Any] = conn.execute(
         "SELECT type, name, sql FROM main.sqlite_master WHERE sql IS NOT NULL AND"

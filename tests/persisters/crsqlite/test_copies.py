@@ -39,7 +39,8 @@ def database(path: Path, *tables: TableSchema) -> Iterator[apsw.Connection]:
 def put(conn: apsw.Connection, key: str, text: object) -> None:
     with transaction(conn):
         conn.execute(
-            "INSERT INTO todo(id, text, n) VALUES (?, ?, 1) ON CONFLICT(id) DO UPDATE SET text = excluded.text",
+            "INSERT INTO todo(id, text, n) VALUES (?, ?, 1)"
+            " ON CONFLICT(id) DO UPDATE SET text = excluded.text",
             (key, text),
         )
 
