@@ -9,47 +9,40 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar, overload
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
-from websockets.typing import Origin
 
 from replicell.persisters.crsqlite.extension import extension_path
-from replicell.persisters.errors import PersisterError
-from replicell.sync.access import Authenticate, Identity, Request, StaticTokens, room_name
-from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
+from replicell.sync.access import Authenticate, StaticTokens, room_name
+from replicell.sync.access.gate import Gate
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
 from replicell.sync.addresses import check_port, in_plain_words
 from replicell.sync.announcements import SchemaPolicy
-from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.asgi import AsgiApp
+from replicell.sync.attendance import Attendance
 from replicell.sync.backplane.interface import Backplane
 from replicell.sync.backplane.link import LinkOptions
 from replicell.sync.backplane.node import Node
 from replicell.sync.change_sets import Validate
-from replicell.sync.client_addresses import ClientAddresses, neighbourhood
+from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.errors import (
-    DecodeError,
-    RoomNameError,
     SyncClosedError,
     SyncError,
-    TooManyRoomsError,
 )
-from replicell.sync.limits import Limits, TokenBucket
-from replicell.sync.messages import Hello, Problem, decode, encode
+from replicell.sync.limits import Limits
 from replicell.sync.presence import PresencePolicy
+from replicell.sync.reception import Answer, Reception, Visit
 from replicell.sync.rooms import RoomHost
 from replicell.sync.server_code import RoomHandler, ServerCode, ServerRoom
-from replicell.sync.serving import ServedConnection
+from replicell.sync.transport import WebsocketTransport
 from replicell.sync.turns import Turns
-from replicell.sync.wire import short_reason
 
 __all__ = ["SyncServer"]
 
@@ -58,14 +51,8 @@ _log = logging.getLogger("replicell.sync.server")
 _Handler = TypeVar("_Handler", bound=RoomHandler)
 
 _TICK_SECONDS: Final = 1.0
-_HEALTH_PATH: Final = "/healthz"
-_RETRY_AFTER_SECONDS: Final = 5
 _READ_BYTES: Final = 16 * 1024
-_STATUSES: Final[dict[Verdict, HTTPStatus]] = {
-    "unauthorized": HTTPStatus.UNAUTHORIZED,
-    "forbidden": HTTPStatus.FORBIDDEN,
-    "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
-}
+_RESTARTING: Final = "the server is going away and will be back"
 
 
 class SyncServer:
@@ -150,14 +137,6 @@ class SyncServer:
         self._host = host
         self._port = check_port(port)
         self._limits = limits or Limits()
-        self._gate = Gate(_one_of(authenticate, tokens, read_only_tokens), self._limits.hook_seconds)
-        self._validate = validate
-        self._presence: PresencePolicy = presence
-        self._addresses = ClientAddresses(trusted_proxies, proxy_header)
-        self._attendance = Attendance(self._limits, time.monotonic)
-        self._turns = Turns(time.monotonic)
-        self._clock = clock
-        self._origins = None if "*" in allowed else [None, *map(Origin, allowed)]
         self._ssl = ssl
         self._options = replace(options or SessionOptions(), handshake_timeout=self._limits.handshake_seconds)
         self._node = Node(backplane, link_options)
@@ -170,9 +149,22 @@ class SyncServer:
             node=self._node,
             row_id_column=row_id_column,
         )
-        self._served: set[ServedConnection] = set()
+        self._reception = Reception(
+            rooms=self._rooms,
+            gate=Gate(_one_of(authenticate, tokens, read_only_tokens), self._limits.hook_seconds),
+            limits=self._limits,
+            addresses=ClientAddresses(trusted_proxies, proxy_header),
+            attendance=Attendance(self._limits, time.monotonic),
+            origins=None if "*" in allowed else frozenset(allowed),
+            validate=validate,
+            presence=presence,
+            turns=Turns(time.monotonic),
+            clock=clock,
+        )
         self._server: Server | None = None
+        self._mounted: AsgiApp | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._is_changing = asyncio.Lock()
 
     @property
     def port(self) -> int:
@@ -249,7 +241,7 @@ class SyncServer:
             async with server.open_room("my-room") as room:
                 room.store.set_row("todo", "1", {"text": "Buy milk"})
         """
-        if self._server is None:
+        if self._ticker is None:
             raise SyncClosedError("the server is not started: await start() or use `async with`")
         async with self._rooms.entered(room_name("/" + quote(name))) as opened:
             room = await opened.server_room.load_store()
@@ -265,43 +257,59 @@ class SyncServer:
         """
         if self._server is not None:
             return self
-        # Told now, not to each client that comes.
-        extension_path()
-        _make_writable(self._data_dir)
-        await self._node.backplane.start()
+        await self._begin()
         try:
             self._server = await serve(
                 self._handle,
                 self._host,
                 self._port,
                 process_request=self._process_request,
-                origins=self._origins,
                 compression=None,
                 ssl=self._ssl,
                 open_timeout=self._limits.handshake_seconds,
                 max_size=self._limits.message_bytes,
                 server_header=None,
-                create_connection=_counted(self._attendance),
+                create_connection=_counted(self._reception.attendance),
             )
         except OSError as error:
+            await self.close()
             raise SyncError(
                 f"cannot serve on {self._host}, port {self._port}: {in_plain_words(error)}"
             ) from error
-        self._ticker = asyncio.get_running_loop().create_task(self._tick())
         return self
 
     async def close(self) -> None:
         """Send the clients away, who come back by themselves when a server is there again, and close the
         rooms."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        if self._ticker is not None:
-            self._ticker.cancel()
-        server.close(code=CLOSE_CODES["restart"], reason="the server is going away and will be back")
-        await server.wait_closed()
-        await self._rooms.close()
-        await self._node.backplane.close()
+        async with self._is_changing:
+            ticker, self._ticker = self._ticker, None
+            if ticker is None:
+                return
+            ticker.cancel()
+            server, self._server = self._server, None
+            if server is not None:
+                server.close(code=CLOSE_CODES["restart"], reason=_RESTARTING)
+                await server.wait_closed()
+            if self._mounted is not None:
+                await self._mounted.dismiss(CLOSE_CODES["restart"], _RESTARTING)
+            await self._rooms.close()
+            await self._node.backplane.close()
+
+    def asgi(self) -> AsgiApp:
+        """Return an ASGI application that serves the rooms below the path at which it is mounted, in
+        Starlette, FastAPI and others, in place of a port of its own: `start` is not called.
+
+        The server starts with the application's lifespan, or with ``async with`` around the application, or
+        else with the first request; it closes with it, or else with the event loop.
+
+        Example::
+
+            sync = SyncServer("rooms").asgi()
+            app = Starlette(routes=[Mount("/sync", app=sync)])  # ws://host:port/sync/my-room
+        """
+        if self._mounted is None:
+            self._mounted = AsgiApp(self._reception, self._begin, self.close)
+        return self._mounted
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed."""
@@ -316,138 +324,40 @@ class SyncServer:
     ) -> None:
         await self.close()
 
+    async def _begin(self) -> None:
+        """Do what comes before the first client, whichever way that comes; once."""
+        async with self._is_changing:
+            if self._ticker is not None:
+                return
+            # Told now, not to each client that comes.
+            extension_path()
+            _make_writable(self._data_dir)
+            await self._node.backplane.start()
+            self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
     async def _process_request(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Answer what needs no websocket, and refuse what may not have one."""
-        if urlsplit(request.path).path == _HEALTH_PATH and "Upgrade" not in request.headers:
-            return connection.respond(HTTPStatus.OK, "ok\n")
-        try:
-            wanted = self._read_request(connection, request)
-        except (RoomNameError, ValueError) as error:
-            return connection.respond(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        page = self._reception.page(urlsplit(request.path).path)
+        if page is not None and "Upgrade" not in request.headers:
+            return _respond(connection, page)
         if not isinstance(connection, _Connection):
-            return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "the connection was not counted\n")
-        refusal = connection.seat.take(wanted.address)
-        if refusal is not None:
-            _log.info("room %r: %s", wanted.room, refusal)
-            return _try_later(connection, HTTPStatus.TOO_MANY_REQUESTS, refusal)
-        wicket = await self._gate.ask(wanted)
-        connection.admitted, connection.wanted = wicket.identity, wanted
-        if wicket.reason == NO_TOKEN:
-            # It may come in the first message, which the gate is asked about then.
-            return None
-        if wicket.verdict is not None:
-            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
-            return connection.respond(_STATUSES[wicket.verdict], f"{wicket.reason}\n")
-        return None
-
-    def _read_request(self, connection: ServerConnection, request: HttpRequest) -> Request:
-        parts = urlsplit(request.path)
-        headers: dict[str, str] = {}
-        for name, value in request.headers.raw_items():
-            name = name.lower()
-            if name == "authorization" and name in headers:
-                raise ValueError("the Authorization header was sent more than once")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        query = parse_qs(parts.query)
+            raise TypeError("the connection was made by somebody else")
         peer = connection.remote_address
-        return Request(
-            room=room_name(parts.path),
-            token=_bearer(headers.get("authorization", "")) or next(iter(query.get("token", ())), None),
-            headers=headers,
-            query=query,
-            address=self._addresses.find(str(peer[0]) if peer else "", headers),
-            origin=headers.get("origin"),
+        host = str(peer[0]) if peer else ""
+        answer = await self._reception.receive(
+            connection.visit, request.path, request.headers.raw_items(), host
         )
+        return None if answer is None else _respond(connection, answer)
 
     async def _handle(self, websocket: ServerConnection) -> None:
-        if not isinstance(websocket, _Connection) or websocket.wanted is None:
-            return
-        wanted, identity, first = websocket.wanted, websocket.admitted, None
-        try:
-            if identity is None:
-                async with asyncio.timeout(self._limits.handshake_seconds):
-                    first = await websocket.recv()
-                identity = await self._admit(websocket, wanted, first)
-        except TimeoutError:
-            await websocket.close(CLOSE_CODES["timeout"], "no first message came")
-        except ConnectionClosed:
-            return
-        if identity is None:
-            return
-        if identity.expires_at is not None and identity.expires_at <= self._clock():
-            await websocket.close(CLOSE_CODES["expired"], "the token has run out: connect with a new one")
-            return
-        key = identity.name or neighbourhood(wanted.address)
-        bucket = self._attendance.bucket(key)
-        try:
-            await self._serve(websocket, wanted, identity, bucket, first)
-        finally:
-            self._attendance.return_bucket(key)
-
-    async def _serve(
-        self,
-        websocket: ServerConnection,
-        wanted: Request,
-        identity: Identity,
-        bucket: TokenBucket | None,
-        first: bytes | str | None,
-    ) -> None:
-        try:
-            async with self._rooms.entered(wanted.room) as opened:
-                served = ServedConnection(
-                    websocket,
-                    opened,
-                    request=wanted,
-                    identity=identity,
-                    gate=self._gate,
-                    validate=self._validate,
-                    limits=self._limits,
-                    bucket=bucket,
-                    turn=self._turns.enter(),
-                    wall_clock=self._clock,
-                    presence=self._presence,
-                )
-                self._served.add(served)
-                try:
-                    await served.run(first)
-                finally:
-                    self._served.discard(served)
-        except TooManyRoomsError as error:
-            _log.warning("room %r: %s", wanted.room, error)
-            await websocket.close(CLOSE_CODES["too_many"], str(error))
-        except PersisterError as error:
-            _log.error("room %r cannot be opened: %s", wanted.room, error)
-            await websocket.close(CLOSE_CODES["internal"], "the room cannot be opened, see the server's log")
-
-    async def _admit(
-        self, websocket: ServerConnection, wanted: Request, first: bytes | str
-    ) -> Identity | None:
-        """Find out from the first message what a client may do; nothing is opened for strangers."""
-        try:
-            hello = decode(first)
-        except DecodeError:
-            hello = None
-        token = hello.token if isinstance(hello, Hello) else None
-        wicket = (
-            await self._gate.ask(replace(wanted, token=token))
-            if token is not None
-            else Wicket(None, "unauthorized", NO_TOKEN)
-        )
-        if wicket.verdict is not None:
-            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
-            problem = Problem(wicket.verdict, wicket.reason)
-            await websocket.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
-            await websocket.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))
-        return wicket.identity
+        if isinstance(websocket, _Connection):
+            await self._reception.serve(WebsocketTransport(websocket), websocket.visit)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._attendance.tick()
-            self._turns.tick()
-            for served in list(self._served):
-                served.tick(loop.time())
+            self._reception.tick(loop.time())
 
 
 class _Connection(ServerConnection):
@@ -457,13 +367,11 @@ class _Connection(ServerConnection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.seat = Seat(self.attendance)
-        self.wanted: Request | None = None
-        self.admitted: Identity | None = None
+        self.visit = Visit(self.attendance)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.seat.arrive()
+        self.visit.seat.arrive()
         # What is read at once is also parsed at once, while the other connections wait.
         reader: Any = self.transport
         if hasattr(reader, "max_size"):
@@ -472,7 +380,7 @@ class _Connection(ServerConnection):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.seat.leave()
+        self.visit.seat.leave()
         super().connection_lost(exc)
 
 
@@ -491,9 +399,10 @@ def _one_of(
     return authenticate
 
 
-def _try_later(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
-    response = connection.respond(status, f"{text}\n")
-    response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+def _respond(connection: ServerConnection, answer: Answer) -> Response:
+    response = connection.respond(answer.status, answer.text)
+    for name, value in answer.headers:
+        response.headers[name] = value
     return response
 
 
@@ -521,8 +430,3 @@ def _make_writable(folder: Path) -> None:
         raise SyncError(
             f"the rooms cannot be kept in {folder}: {error.strerror}; choose one that may be written"
         ) from error
-
-
-def _bearer(header: str) -> str | None:
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None

@@ -1,0 +1,268 @@
+"""Letting clients in, whatever server they come through: who may have a connection, and serving it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from replicell.persisters.errors import PersisterError
+from replicell.sync.access import Identity, Request, room_name
+from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
+from replicell.sync.actions import CLOSE_CODES
+from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.change_sets import Validate
+from replicell.sync.client_addresses import ClientAddresses, neighbourhood
+from replicell.sync.errors import DecodeError, RoomNameError, TooManyRoomsError
+from replicell.sync.limits import Limits, TokenBucket
+from replicell.sync.messages import Hello, Problem, decode, encode
+from replicell.sync.presence import PresencePolicy
+from replicell.sync.rooms import RoomHost
+from replicell.sync.serving import ServedConnection
+from replicell.sync.transport import Transport
+from replicell.sync.turns import Turns
+from replicell.sync.wire import short_reason
+
+__all__ = ["Answer", "Reception", "Visit"]
+
+_log = logging.getLogger("replicell.sync.server")
+
+_HEALTH_PATH: Final = "/healthz"
+_RETRY_AFTER_SECONDS: Final = 5
+_STATUSES: Final[dict[Verdict, HTTPStatus]] = {
+    "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+class Answer(NamedTuple):
+    """What is answered over plain HTTP.
+
+    Args:
+        status: The status.
+        text: The body.
+        headers: Headers beside those that say what the body is.
+    """
+
+    status: HTTPStatus
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Visit:
+    """One connection, from when it arrives until it leaves.
+
+    Args:
+        attendance: Where it counts.
+    """
+
+    def __init__(self, attendance: Attendance) -> None:
+        self.seat = Seat(attendance)
+        self.wanted: Request | None = None
+        self.admitted: Identity | None = None
+
+
+class Reception:
+    """Decides about those who come, and serves those who are let in.
+
+    Args:
+        rooms: The rooms.
+        gate: Asked who somebody is.
+        limits: What a client may have.
+        addresses: Finds out whom a proxy speaks for.
+        attendance: Counts those who are there.
+        origins: Web pages whose programs may connect, None for all.
+        validate: Judges changes by their content; None takes all.
+        presence: What clients are told of each other.
+        turns: Shares the time in which changes are applied.
+        clock: The time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        rooms: RoomHost,
+        gate: Gate,
+        limits: Limits,
+        addresses: ClientAddresses,
+        attendance: Attendance,
+        origins: Collection[str] | None,
+        validate: Validate | None,
+        presence: PresencePolicy,
+        turns: Turns,
+        clock: Callable[[], float],
+    ) -> None:
+        self._rooms = rooms
+        self._gate = gate
+        self._limits = limits
+        self._addresses = addresses
+        self.attendance = attendance
+        self._origins = origins
+        self._validate = validate
+        self._presence: PresencePolicy = presence
+        self._turns = turns
+        self._clock = clock
+        self._served: set[ServedConnection] = set()
+
+    @property
+    def limits(self) -> Limits:
+        """What a client may have."""
+        return self._limits
+
+    def page(self, path: str) -> Answer | None:
+        """Answer a request that wants no websocket; None if there is nothing at that path."""
+        return Answer(HTTPStatus.OK, "ok\n") if path == _HEALTH_PATH else None
+
+    async def receive(
+        self, visit: Visit, target: str, raw_headers: Iterable[tuple[str, str]], peer: str
+    ) -> Answer | None:
+        """Decide whether somebody gets a websocket.
+
+        Args:
+            visit: The connection; what is found out is noted there.
+            target: The path and the query, percent-encoded.
+            raw_headers: The HTTP request's headers in their order.
+            peer: The address at the other end of the connection.
+
+        Returns:
+            Why not; None if it does.
+        """
+        try:
+            wanted = self._read_request(target, raw_headers, peer)
+        except (RoomNameError, ValueError) as error:
+            return Answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        if wanted.origin is not None and self._origins is not None and wanted.origin not in self._origins:
+            return Answer(HTTPStatus.FORBIDDEN, f"pages of {wanted.origin} may not connect here\n")
+        refusal = visit.seat.take(wanted.address)
+        if refusal is not None:
+            _log.info("room %r: %s", wanted.room, refusal)
+            later = (("Retry-After", str(_RETRY_AFTER_SECONDS)),)
+            return Answer(HTTPStatus.TOO_MANY_REQUESTS, f"{refusal}\n", later)
+        wicket = await self._gate.ask(wanted)
+        visit.admitted, visit.wanted = wicket.identity, wanted
+        if wicket.reason == NO_TOKEN:
+            # It may come in the first message, which the gate is asked about then.
+            return None
+        if wicket.verdict is not None:
+            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            return Answer(_STATUSES[wicket.verdict], f"{wicket.reason}\n")
+        return None
+
+    async def serve(self, transport: Transport, visit: Visit) -> None:
+        """Serve a connection until it ends."""
+        wanted, identity, first = visit.wanted, visit.admitted, None
+        if wanted is None:
+            return
+        try:
+            if identity is None:
+                async with asyncio.timeout(self._limits.handshake_seconds):
+                    first = await transport.recv()
+                identity = await self._admit(transport, wanted, first)
+        except TimeoutError:
+            await transport.close(CLOSE_CODES["timeout"], "no first message came")
+        except transport.lost:
+            return
+        if identity is None:
+            return
+        if identity.expires_at is not None and identity.expires_at <= self._clock():
+            await transport.close(CLOSE_CODES["expired"], "the token has run out: connect with a new one")
+            return
+        key = identity.name or neighbourhood(wanted.address)
+        bucket = self.attendance.bucket(key)
+        try:
+            await self._serve(transport, wanted, identity, bucket, first)
+        finally:
+            self.attendance.return_bucket(key)
+
+    def tick(self, now: float) -> None:
+        """Time has passed; to be called about every second.
+
+        Args:
+            now: The event loop's time.
+        """
+        self.attendance.tick()
+        self._turns.tick()
+        for served in list(self._served):
+            served.tick(now)
+
+    def _read_request(self, target: str, raw_headers: Iterable[tuple[str, str]], peer: str) -> Request:
+        parts = urlsplit(target)
+        headers: dict[str, str] = {}
+        for name, value in raw_headers:
+            name = name.lower()
+            if name == "authorization" and name in headers:
+                raise ValueError("the Authorization header was sent more than once")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        query = parse_qs(parts.query)
+        return Request(
+            room=room_name(parts.path),
+            token=_bearer(headers.get("authorization", "")) or next(iter(query.get("token", ())), None),
+            headers=headers,
+            query=query,
+            address=self._addresses.find(peer, headers),
+            origin=headers.get("origin"),
+        )
+
+    async def _serve(
+        self,
+        transport: Transport,
+        wanted: Request,
+        identity: Identity,
+        bucket: TokenBucket | None,
+        first: bytes | str | None,
+    ) -> None:
+        try:
+            async with self._rooms.entered(wanted.room) as opened:
+                served = ServedConnection(
+                    transport,
+                    opened,
+                    request=wanted,
+                    identity=identity,
+                    gate=self._gate,
+                    validate=self._validate,
+                    limits=self._limits,
+                    bucket=bucket,
+                    turn=self._turns.enter(),
+                    wall_clock=self._clock,
+                    presence=self._presence,
+                )
+                self._served.add(served)
+                try:
+                    await served.run(first)
+                finally:
+                    self._served.discard(served)
+        except TooManyRoomsError as error:
+            _log.warning("room %r: %s", wanted.room, error)
+            await transport.close(CLOSE_CODES["too_many"], str(error))
+        except PersisterError as error:
+            _log.error("room %r cannot be opened: %s", wanted.room, error)
+            await transport.close(CLOSE_CODES["internal"], "the room cannot be opened, see the server's log")
+
+    async def _admit(self, transport: Transport, wanted: Request, first: bytes | str) -> Identity | None:
+        """Find out from the first message what a client may do; nothing is opened for strangers."""
+        try:
+            hello = decode(first)
+        except DecodeError:
+            hello = None
+        token = hello.token if isinstance(hello, Hello) else None
+        wicket = (
+            await self._gate.ask(replace(wanted, token=token))
+            if token is not None
+            else Wicket(None, "unauthorized", NO_TOKEN)
+        )
+        if wicket.verdict is not None:
+            _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            problem = Problem(wicket.verdict, wicket.reason)
+            await transport.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
+            await transport.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))
+        return wicket.identity
+
+
+def _bearer(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
