@@ -76,7 +76,13 @@ class TablePage {
     this.takeRows(message.rows ?? {}, isNews);
     if (message.count !== undefined) this.count = message.count;
     if (message.columns !== undefined) this.columns = message.columns;
-    if (message.columns !== undefined || message.kind === "opened") this.layOut();
+    // Not each time: what is laid out anew loses the focus, and an editor what was typed.
+    const layout = JSON.stringify(this.columns) + (this.rows.size === 0);
+    if (layout !== this.layout) {
+      this.layout = layout;
+      this.cancel?.();
+      this.layOut();
+    }
     const noun = this.count === 1 ? "row" : "rows";
     this.counter.textContent = `${this.count.toLocaleString("en")} ${noun}`;
     this.grid.setAttribute("aria-rowcount", String(this.count + 1));

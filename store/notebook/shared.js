@@ -108,7 +108,7 @@ function followTheme(element) {
   }
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   prefersDark.addEventListener("change", look);
-  // A style sheet that is exchanged changes colours later than attributes: a transition tells when.
+  // A style sheet may come later than the attributes that announce it; then the colour's transition tells.
   element.addEventListener("transitionend", look);
   const frame = requestAnimationFrame(look);
   look();

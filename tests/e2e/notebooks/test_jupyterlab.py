@@ -236,6 +236,44 @@ def test_each_view_of_a_widget_shows_the_same_from_its_own_place(notebook: Noteb
     expect(second.get_by_role("rowheader").first).to_have_text("0")
 
 
+def test_what_is_being_typed_outlives_that_the_page_asks_again(notebook: Notebook) -> None:
+    notebook.cell("11", 2).dblclick()
+    editor = notebook.table.get_by_role("textbox", name="text of 11")
+    editor.fill("half a")
+    # As when a person looks at another tab of the browser and comes back.
+    notebook.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    notebook.kernel.run(
+        "_ = store.set_cell('todo', '12', 'text', 'meanwhile elsewhere').del_row('todo', '5')"
+    )
+    expect(notebook.cell("12", 2)).to_have_text("meanwhile elsewhere")
+    expect(editor).to_be_focused()
+    editor.press_sequentially(" sentence")
+    editor.press("Enter")
+    expect(notebook.cell("11", 2)).to_have_text("half a sentence")
+    assert notebook.kernel.value("store.get_cell('todo', '11', 'text')") == "half a sentence"
+
+
+def test_columns_fit_rows_that_come_after_the_table_was_shown(notebook: Notebook) -> None:
+    page = notebook.page
+    notebook.kernel.run("later = LiveTable(store, 'later')")
+    page.evaluate(
+        """async () => {
+            const notebook = jupyterapp.shell.currentWidget.content;
+            notebook.activeCellIndex = notebook.widgets.length - 1;
+            await jupyterapp.commands.execute('notebook:insert-cell-below');
+            notebook.activeCell.model.sharedModel.setSource('later');
+            await jupyterapp.commands.execute('notebook:run-cell');
+        }"""
+    )
+    expect(page.get_by_text("No rows yet")).to_be_visible()
+    notebook.kernel.run("_ = store.del_tables_schema().set_row('later', 'x', {'text': 'a long enough text'})")
+    cell = page.get_by_role("gridcell", name="a long enough text")
+    expect(cell).to_be_visible()
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+    notebook.kernel.run("later.close()")
+    expect(cell).to_have_count(0)
+
+
 def test_light_and_dark_are_followed(notebook: Notebook) -> None:
     page = notebook.page
     assert not dark(page, ".rc-table .rc-grid")
