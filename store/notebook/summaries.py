@@ -23,6 +23,7 @@ from replicell.store.notebook.sources import QueryResult, StoreTable, TableSourc
 from replicell.store.queries import Queries
 from replicell.store.relationships import Relationships
 from replicell.store.store import Store
+from replicell.store.typed import TypedTable
 from replicell.store.views import RowView, TablesView, TableView, ValuesView
 
 __all__ = ["source_of", "summary_of", "table_summary"]
@@ -44,7 +45,7 @@ def summary_of(thing: object) -> str:
     """
     if isinstance(thing, Store):
         return _store(thing)
-    if isinstance(thing, TableView):
+    if isinstance(thing, (TableView, TypedTable)):
         return table_summary(thing._store, thing._table_id)
     if isinstance(thing, TablesView):
         return _store(thing._store)

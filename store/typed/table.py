@@ -13,6 +13,7 @@ from replicell.store.errors import InvalidCellError, UnreadableRowError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
 from replicell.store.models import name_of
+from replicell.store.notebook.representation import NotebookRepresentation
 from replicell.store.typed.accessors import reader_of, writer_of
 from replicell.store.typed.codecs import RowCodec
 from replicell.store.typed.mismatch import MismatchError
@@ -43,7 +44,7 @@ def table_id_of(model: type) -> Id:
     return _WORD_BEGINS.sub("_", model.__name__).lower()
 
 
-class TypedTable(MutableMapping[Id, T], Generic[T]):
+class TypedTable(MutableMapping[Id, T], NotebookRepresentation, Generic[T]):
     """The rows of one table as instances of a model, by row id; see `Store.table`.
 
     It is live: every access reads or writes the store, nothing is kept. Whatever is written is checked

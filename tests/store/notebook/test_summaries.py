@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 
@@ -32,6 +33,14 @@ HOSTILE = [
 
 
 KNOWN_TAGS = {"div", "style", "span", "details", "summary", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+@dataclass
+class Pet:
+    """A row."""
+
+    age: int
+    tags: list[str]
 
 
 class Reader(HTMLParser):
@@ -198,6 +207,7 @@ def test_views_of_a_store_show_their_part_of_it() -> None:
     store = create_store().set_table("pets", {"fido": {"age": 3, "tags": ["good"]}}).set_value("open", True)
     assert store.tables._repr_html_() == store._repr_html_()
     assert store.tables["pets"]._repr_html_() == table_summary(store, "pets")
+    assert store.table(Pet, "pets")._repr_html_() == table_summary(store, "pets")
     fido = store.tables["pets"]["fido"]
     assert Reader(fido._repr_html_()).cells == ["cell", "content", "age", "3", "tags", '["good"]']
     assert "2 cells" in fido._repr_html_()
