@@ -42,6 +42,7 @@ from replicell.sync.backplane.interface import (
 from replicell.sync.backplane.publisher import Publisher
 from replicell.sync.backplane.repair import Repairer
 from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
+from replicell.sync.errors import SyncError
 from replicell.sync.jobs import TakenIn, drain_parked
 from replicell.sync.ledger import LOG_SITE_ID
 from replicell.sync.messages import TableAnnouncement
@@ -68,6 +69,9 @@ class LinkOptions:
         snapshot_jitter: Seconds that a node waits at most for another one to make the snapshot.
         catch_up_timeout: Seconds that a room waits for the log when it is opened, before it serves what is
             on disk.
+
+    Raises:
+        SyncError: One of them makes no sense.
     """
 
     beacon_interval: float = 5.0
@@ -75,6 +79,12 @@ class LinkOptions:
     snapshot_bytes: int = 16 * 1024 * 1024
     snapshot_jitter: float = 3.0
     catch_up_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if min(self.beacon_interval, self.check_interval, self.snapshot_bytes) <= 0:
+            raise SyncError("beacon_interval, check_interval and snapshot_bytes are more than 0")
+        if min(self.snapshot_jitter, self.catch_up_timeout) < 0:
+            raise SyncError("snapshot_jitter and catch_up_timeout are seconds, 0 or more")
 
 
 class RoomLink:
@@ -214,6 +224,8 @@ class RoomLink:
         self._position = self._counted_from = state.position
         self._noted = state.pushed
         self._deferred = []
+        # What was being applied when the log was left may be committed, and nobody was told.
+        self._room.changed()
         self._target = await log.last()
         self._reached(self._position)
 
@@ -365,6 +377,8 @@ class RoomLink:
         if not self.settled or version > self._publisher.pushed:
             self._publisher.return_sites(sites)
             return
+        if position != self._repairer.position:
+            digest = []
         needed = max(position, self._publisher.needed)
         await log.tell(
             encode_telling(

@@ -47,7 +47,8 @@ class Repairer:
         self._run = run
         self._db = db
         self._catalog = catalog
-        self._position = -1
+        self.position = -1
+        """Where the node was in the log when the newest digest was taken."""
         self._version = -1
         self._settled: set[tuple[int, ...]] = set()
         self.own: list[int] = []
@@ -60,7 +61,7 @@ class Repairer:
             position: Where the node is in the log.
         """
         before = await self._db.read(self._catalog.latest_version)
-        if (before, position) == (self._version, self._position):
+        if (before, position) == (self._version, self.position):
             return []
         digest = [0] * BUCKETS
         async for changes in self._everything():
@@ -68,13 +69,13 @@ class Repairer:
                 digest[_bucket(change)] ^= _fingerprint(change)
         if await self._db.read(self._catalog.latest_version) != before:
             return []
-        self._version, self._position, self.own = before, position, digest
+        self._version, self.position, self.own = before, position, digest
         self._settled.clear()
         return digest
 
     def compare(self, beacon: Beacon) -> AskRows | None:
         """Return what to ask another node for, None if nothing differs that has not been asked for before."""
-        if len(beacon.digest) != BUCKETS or beacon.position != self._position:
+        if len(beacon.digest) != BUCKETS or beacon.position != self.position:
             return None
         differing = [
             bucket
