@@ -14,10 +14,8 @@ __all__ = ["Transport", "WebsocketTransport"]
 class Transport(Protocol):
     """An open websocket."""
 
-    @property
-    def lost(self) -> type[Exception]:
-        """What `recv` and `send` raise, and iterating may raise, when the connection has ended."""
-        ...
+    lost: ClassVar[type[Exception]]
+    """What `recv` and `send` raise, and iterating may raise, when the connection has ended."""
 
     def __aiter__(self) -> AsyncIterator[bytes | str]:
         """Give all frames that come, until the connection ends."""
@@ -47,17 +45,19 @@ class WebsocketTransport:
         websocket: The connection, open.
     """
 
-    __slots__ = ("_websocket", "recv", "send")
+    __slots__ = ("_websocket",)
 
     lost: ClassVar[type[Exception]] = ConnectionClosed
 
     def __init__(self, websocket: Connection) -> None:
         self._websocket = websocket
-        self.recv = websocket.recv
-        self.send = websocket.send
 
     def __aiter__(self) -> AsyncIterator[bytes | str]:
         return self._websocket.__aiter__()
+
+    async def recv(self) -> bytes | str:
+        """See `Transport.recv`."""
+        return await self._websocket.recv()
 
     def send_at_once(self, frame: bytes | str) -> bool:
         """See `Transport.send_at_once`."""
@@ -65,6 +65,10 @@ class WebsocketTransport:
             return False
         broadcast((self._websocket,), frame)
         return True
+
+    async def send(self, frame: bytes | str) -> None:
+        """See `Transport.send`."""
+        await self._websocket.send(frame)
 
     async def close(self, code: int, reason: str) -> None:
         """See `Transport.close`."""
