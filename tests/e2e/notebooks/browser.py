@@ -62,7 +62,7 @@ def page_of(browser: Browser, *, scheme: str = "light") -> Iterator[Page]:
         yield page
     finally:
         context.close()
-    assert [failure for failure in failures if "rc-" in failure or "TablePage" in failure] == []
+    assert failures == []
 
 
 def dark(page: Page, selector: str) -> bool:
