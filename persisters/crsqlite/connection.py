@@ -15,7 +15,17 @@ from replicell.persisters.errors import DatabaseTooNewError
 from replicell.persisters.sqlite import connection as plain
 from replicell.persisters.sqlite.connection import translated
 
-__all__ = ["close_connection", "open_connection", "record_local_writes", "transaction", "translated"]
+__all__ = [
+    "close_connection",
+    "forget_undone_tables",
+    "open_connection",
+    "record_local_writes",
+    "transaction",
+    "translated",
+]
+
+_MORE_THAN_EVER_UNDONE = 10_000
+"""How far the schema's version is moved on; a transaction moves it by a few for each table."""
 
 
 def open_connection(
@@ -87,6 +97,22 @@ def record_local_writes(connection: apsw.Connection) -> None:
     A merge that fails leaves cr-sqlite's sync bit on, which means the contrary.
     """
     connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
+
+
+def forget_undone_tables(connection: apsw.Connection) -> None:
+    """Let writes succeed again after a transaction that created tables was rolled back.
+
+    cr-sqlite keeps a statement over all replicated tables, which it makes anew only when the schema's version
+    is greater than ever before. A rollback makes it smaller, and the statement names tables that are gone.
+
+    Args:
+        connection: A connection from :func:`open_connection`, not in a transaction.
+    """
+    try:
+        connection.execute("SELECT crsql_db_version()").fetchall()
+    except apsw.SQLError:
+        version = connection.execute("PRAGMA schema_version").get
+        connection.execute(f"PRAGMA schema_version = {version + _MORE_THAN_EVER_UNDONE}")
 
 
 def _refuse_newer_extension(connection: apsw.Connection, name: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import apsw
 
 from replicell.persisters.crsqlite.adopting import adopt_table
 from replicell.persisters.crsqlite.connection import (
     close_connection,
+    forget_undone_tables,
     open_connection,
     record_local_writes,
     transaction,
@@ -38,6 +40,7 @@ class CrSqliteEngine(SqliteEngine):
     def __init__(self, path: str, busy_timeout: float, vfs: str | None, migrations: Migrations) -> None:
         super().__init__(path, busy_timeout, vfs)
         self.migrations = migrations
+        self._has_failed = False
 
     def connect(self) -> apsw.Connection:
         """Open a connection."""
@@ -58,6 +61,15 @@ class CrSqliteEngine(SqliteEngine):
     def after_failure(self, connection: apsw.Connection) -> None:
         """Have local writes recorded again, should a merge have failed."""
         record_local_writes(connection)
+        self._has_failed = True
+
+    def before_writing(self, connection: apsw.Connection) -> None:
+        """Have cr-sqlite forget tables whose creation was rolled back."""
+        if self._has_failed:
+            # While the disk is full this fails as well, and so will whatever is to be written.
+            with suppress(apsw.Error):
+                forget_undone_tables(connection)
+                self._has_failed = False
 
 
 class CrSqliteDatabase(SqliteDatabase):

@@ -53,6 +53,9 @@ class SqliteEngine:
     def after_failure(self, connection: apsw.Connection) -> None:
         """Put a connection in order after something was rolled back, which here it is."""
 
+    def before_writing(self, connection: apsw.Connection) -> None:
+        """Put a connection in order before something is written, which here it is."""
+
 
 class SqliteDatabase:
     """An SQLite file, shared by persisters, by other code of this program and by other programs.

@@ -49,6 +49,9 @@ class Engine(Protocol):
     def after_failure(self, connection: apsw.Connection) -> None:
         """Put a connection in order after something was rolled back."""
 
+    def before_writing(self, connection: apsw.Connection) -> None:
+        """Put a connection in order, outside a transaction, before something is written."""
+
 
 class Mode(Enum):
     """How a job is run."""
@@ -168,8 +171,10 @@ class Worker:
             case Mode.READ:
                 return _read(connection, job), False
             case Mode.WRITE:
+                self._engine.before_writing(connection)
                 return _write(connection, job, self._engine)
             case _:
+                self._engine.before_writing(connection)
                 return _run(connection, job, self._engine)
 
     def _reopen(self, job: _Job) -> None:

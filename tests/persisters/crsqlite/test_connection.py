@@ -16,7 +16,13 @@ from replicell.persisters import (
     DatabaseInputOutputError,
     DatabaseTooNewError,
 )
-from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
+from replicell.persisters.crsqlite.connection import (
+    close_connection,
+    forget_undone_tables,
+    open_connection,
+    transaction,
+)
+from replicell.persisters.crsqlite.keys import pack_key
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
 
 
@@ -149,3 +155,32 @@ def test_local_writes_are_recorded_again_after_a_merge_failed(file: Path) -> Non
         connection.execute("INSERT INTO t VALUES ('y', 7)")
     assert connection.execute("SELECT val FROM crsql_changes").fetchall() == [(7,)]
     close_connection(connection)
+
+
+@pytest.mark.parametrize("is_put_in_order", [False, True])
+def test_a_table_whose_creation_was_undone_keeps_merges_from_succeeding_until_it_is_forgotten(
+    file: Path, is_put_in_order: bool
+) -> None:
+    connection, other = open_connection(file), open_connection(file)
+    create_table(connection, TableSchema("todo", ("id",), ("a",)))
+    with transaction(connection):
+        connection.execute("INSERT INTO todo VALUES ('0', 1)")
+    with transaction(other):
+        other.execute("INSERT INTO todo VALUES ('1', 1)")
+    with pytest.raises(ZeroDivisionError), transaction(connection):
+        connection.execute("CREATE TABLE undone (id TEXT PRIMARY KEY NOT NULL, a)")
+        connection.execute("INSERT INTO undone VALUES ('1', 1)")
+        connection.execute("SELECT crsql_as_crr('undone')").fetchall()
+        raise ZeroDivisionError
+    with transaction(other):
+        other.execute("INSERT INTO todo VALUES ('2', 1)")
+    change = ("todo", pack_key(["9"]), "-1", None, 2, 0, b"s" * 16, 2, 0)
+    if is_put_in_order:
+        forget_undone_tables(connection)
+        with transaction(connection):
+            connection.execute("INSERT INTO crsql_changes VALUES (?,?,?,?,?,?,?,?,?)", change)
+    else:  # which is cr-sqlite's own doing
+        with pytest.raises(apsw.SQLError), transaction(connection):
+            connection.execute("INSERT INTO crsql_changes VALUES (?,?,?,?,?,?,?,?,?)", change)
+    close_connection(connection)
+    close_connection(other)

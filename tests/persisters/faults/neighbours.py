@@ -412,7 +412,9 @@ async def merge_into(database: CrSqliteDatabase, merge: Merge) -> None:
     """Merge what a replica has to say as a sync client does, through the program's own database."""
 
     def run(connection: apsw.Connection) -> None:
-        assert merge_changes(connection, Catalog(), merge.changes, merge.site_id) == []
+        failed = merge_changes(connection, Catalog(), merge.changes, merge.site_id)
+        if failed:
+            raise AssertionError(f"{failed} of {merge.changes}")
 
     await database.write(run)
 
