@@ -203,7 +203,7 @@ class History:
             await self.halt(number)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 async def test_after_a_random_history_all_replicas_hold_the_same_and_everything(
     seed: int, tmp_path: Path
 ) -> None:

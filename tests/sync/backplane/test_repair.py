@@ -95,9 +95,14 @@ async def test_the_answer_holds_the_rows_of_the_parts_that_were_asked_for(
     await log.close()
 
 
-@pytest.mark.parametrize(
-    "options", [{"beacon_interval": 0}, {"check_interval": -1}, {"catch_up_timeout": -1}]
-)
-def test_times_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(SyncError, match="0"):
-        LinkOptions(**options)  # type: ignore[arg-type]  # one of them is a number of bytes
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_intervals_that_make_no_sense_are_refused(seconds: float) -> None:
+    with pytest.raises(SyncError, match="more than 0"):
+        LinkOptions(beacon_interval=seconds)
+    with pytest.raises(SyncError, match="more than 0"):
+        LinkOptions(check_interval=seconds)
+
+
+def test_waits_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(SyncError, match="0 or more"):
+        LinkOptions(catch_up_timeout=-1)
