@@ -75,10 +75,10 @@ class Replica:
 
 @asynccontextmanager
 async def running(
-    database: Path, server: str | None = None, *, token: str | None = None
+    database: Path, server: str | None = None, *, token: str | None = None, me: str = ""
 ) -> AsyncIterator[Replica]:
     """Run the program on a database."""
-    async with open_session(database, server, token=token) as session:
+    async with open_session(database, server, token=token, me=me) as session:
         app = TodoApp(session, database.stem)
         async with app.run_test(notifications=True) as pilot:
             yield Replica(app, pilot)

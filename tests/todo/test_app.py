@@ -15,6 +15,7 @@ class StagedConnection:
 
     def __init__(self, state: ConnectionState) -> None:
         self.state = state
+        self.company = ""
         self.listeners: list[Callable[[], None]] = []
         self.toggles = 0
 
@@ -25,8 +26,8 @@ class StagedConnection:
     async def toggle(self) -> None:
         self.toggles += 1
 
-    def become(self, state: ConnectionState) -> None:
-        self.state = state
+    def become(self, state: ConnectionState, company: str = "") -> None:
+        self.state, self.company = state, company
         for listener in self.listeners:
             listener()
 
@@ -68,6 +69,19 @@ async def test_the_state_of_the_connection_can_always_be_seen(state: ConnectionS
         assert lines(app)[0].endswith(shown)
         await pilot.press("D")
         assert lines(app)[0].endswith(shown)
+
+
+async def test_who_else_is_there_can_be_seen_beside_the_connection() -> None:
+    staged = StagedConnection(ConnectionState(Phase.SYNCED))
+    app = app_with("one", connection=staged)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: lines(app)[0].endswith("● synced"))
+        assert "with" not in lines(app)[0]
+        staged.become(ConnectionState(Phase.SYNCED), "with Anna, Ben and 1 other")
+        await until(pilot, lambda: lines(app)[0].endswith("with Anna, Ben and 1 other  ● synced"))
+        assert lines(app)[0].lstrip().startswith("✔ todo")
+        staged.become(ConnectionState(Phase.OFFLINE))
+        await until(pilot, lambda: lines(app)[0].endswith("○ offline") and "with" not in lines(app)[0])
 
 
 async def test_a_reason_from_a_server_cannot_steer_the_terminal() -> None:

@@ -37,6 +37,21 @@ async def anna_and_ben(folder: Path, room: str) -> AsyncIterator[tuple[Replica, 
         yield anna, ben
 
 
+async def test_each_sees_who_else_has_the_list_open(tmp_path: Path, room: str) -> None:
+    async with running(tmp_path / "anna.db", room, me="Anna") as anna:
+        await anna.is_connected_as("synced")
+        async with running(tmp_path / "ben.db", room, me="Ben\x1b[2J") as ben:
+            async with running(tmp_path / "somebody.db", room):
+                await until(anna.pilot, lambda: "with Ben [2J and 1 other  ● " in lines(anna.app)[0])
+                await until(ben.pilot, lambda: "with Anna and 1 other  ● " in lines(ben.app)[0])
+            await until(ben.pilot, lambda: "with Anna  ● " in lines(ben.app)[0])
+            await ben.do("s")
+            await until(anna.pilot, lambda: "with" not in lines(anna.app)[0])
+            await until(ben.pilot, lambda: "with" not in lines(ben.app)[0])
+            await ben.do("s")
+            await until(anna.pilot, lambda: "with Ben [2J  ● " in lines(anna.app)[0])
+
+
 async def test_what_one_does_the_other_sees(tmp_path: Path, room: str) -> None:
     async with anna_and_ben(tmp_path, room) as (anna, ben):
         await anna.add("Buy milk", "Bake bread")

@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the room to share the list in, as ws://localhost:8040/my-room; without it the list stays local",
     )
     parser.add_argument("--token", help="what the server asks for, where it does")
+    parser.add_argument(
+        "--me",
+        default="",
+        metavar="NAME",
+        help="what to call you; the others who have the list open see it (only that somebody is there)",
+    )
     parser.add_argument("--name", help="the title above the list (the database's name)")
     parser.add_argument(
         "--theme", choices=("dark", "light"), help="the colours (what the terminal says of itself, else dark)"
@@ -56,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         database=args.db,
         server=args.server,
         token=args.token,
+        me=args.me,
         name=args.name or args.db.stem,
         theme=args.theme,
         log=args.log,

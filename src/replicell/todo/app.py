@@ -133,7 +133,7 @@ class TodoApp(App[None]):
     def _follow(self) -> None:
         self._is_follow_due = False
         self._view.follow()
-        self._title_bar.show(self._connection.state)
+        self._title_bar.show(self._connection.state, self._connection.company)
         self._status_bar.show_counts(self.todos)
         self._show_reason()
         if isinstance(self.screen, DeleteAllQuestion):

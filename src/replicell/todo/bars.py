@@ -25,19 +25,22 @@ MARKS = {
 
 
 class TitleBar(Horizontal):
-    """The name on the left, the state of the connection on the right."""
+    """The name on the left, who else is there and the state of the connection on the right."""
 
     def __init__(self, name: str) -> None:
         super().__init__(id="title-bar")
         self._title = Static(f"✔ {name}", id="title", markup=False)
+        self._company = Static(id="company", markup=False)
         self._connection = Static(id="connection", markup=False)
 
     def compose(self) -> ComposeResult:
         yield self._title
+        yield self._company
         yield self._connection
 
-    def show(self, state: ConnectionState) -> None:
-        """Show the phase."""
+    def show(self, state: ConnectionState, company: str = "") -> None:
+        """Show the phase, and who else is there."""
+        self._company.update(company)
         self._connection.update(f"{MARKS[state.phase]} {state.phase.value}")
         self._connection.set_classes(f"-{state.phase.name.lower()}")
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from replicell.sync import SyncClient, SyncStatus
+from replicell.todo.company import describe_company, name_of, own_state
 from replicell.todo.listeners import Listeners
 
 __all__ = ["Connection", "ConnectionState", "LocalOnly", "Phase", "ServerConnection"]
@@ -54,8 +55,13 @@ class Connection(Protocol):
         """How things stand now."""
         ...
 
+    @property
+    def company(self) -> str:
+        """Who else has the list open, in a few words; empty for nobody."""
+        ...
+
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever the state has changed; return the function that ends this."""
+        """Call `listener` whenever one of them has changed; return the function that ends this."""
         ...
 
     async def toggle(self) -> None:
@@ -67,6 +73,7 @@ class LocalOnly:
     """The connection of a list that was given no server."""
 
     state = ConnectionState(Phase.LOCAL, "no --server was given")
+    company = ""
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Do nothing, as nothing will change."""
@@ -77,16 +84,31 @@ class LocalOnly:
 
 
 class ServerConnection:
-    """The connection that a started `SyncClient` keeps."""
+    """The connection that a started `SyncClient` keeps.
 
-    def __init__(self, client: SyncClient) -> None:
+    Args:
+        client: the client.
+        me: what the others are told to call this program's user; empty for nothing.
+    """
+
+    def __init__(self, client: SyncClient, me: str = "") -> None:
         self._client = client
         self._listeners = Listeners()
-        self._listener_id = client.add_status_listener(self._on_status)
+        self._listener_ids = (
+            client.add_status_listener(self._on_status),
+            client.add_presence_listener(lambda *_: self._listeners.call()),
+        )
+        client.set_presence(own_state(me))
 
     def close(self) -> None:
         """Stop listening to the client."""
-        self._client.del_listener(self._listener_id)
+        for listener_id in self._listener_ids:
+            self._client.del_listener(listener_id)
+
+    @property
+    def company(self) -> str:
+        """Who else has the list open, in a few words; empty for nobody."""
+        return describe_company(map(name_of, self._client.peers.values()))
 
     @property
     def state(self) -> ConnectionState:
@@ -97,7 +119,7 @@ class ServerConnection:
         return ConnectionState(phase, self._client.status_detail or readable_address(self._client.url))
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever the state has changed; return the function that ends this."""
+        """Call `listener` whenever one of them has changed; return the function that ends this."""
         return self._listeners.add(listener)
 
     async def toggle(self) -> None:

@@ -31,6 +31,7 @@ def run_program(
     database: Path,
     server: str | None = None,
     token: str | None = None,
+    me: str = "",
     name: str = "todo",
     theme: str | None = None,
     log: Path | None = None,
@@ -41,6 +42,7 @@ def run_program(
         database: the file that keeps the list.
         server: the room's address; None for a list that stays here.
         token: what the server asks for.
+        me: what the others in the room are told to call this user; empty for nothing.
         name: the title.
         theme: ``"dark"`` or ``"light"``; None to go by the terminal.
         log: a file for the log, which would spoil the screen.
@@ -53,12 +55,14 @@ def run_program(
         raise NoTerminalError("the todo list needs a terminal; start it without redirecting input or output")
     is_dark = is_dark_terminal() if theme is None else theme == "dark"
     with logging_to(log):
-        return asyncio.run(show(database, server, token, name, is_dark))
+        return asyncio.run(show(database, server, token, me, name, is_dark))
 
 
-async def show(database: Path, server: str | None, token: str | None, name: str, is_dark: bool) -> int:
+async def show(
+    database: Path, server: str | None, token: str | None, me: str, name: str, is_dark: bool
+) -> int:
     with Ending() as ending:
-        async with open_session(database, server, token=token) as session:
+        async with open_session(database, server, token=token, me=me) as session:
             app = TodoApp(session, name, is_dark=is_dark)
             ending.on_wish(lambda: app.call_later(app.end))
             try:

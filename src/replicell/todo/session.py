@@ -29,7 +29,7 @@ class TodoSession:
 
 @contextlib.asynccontextmanager
 async def open_session(
-    database: Path, server: str | None = None, *, token: str | None = None
+    database: Path, server: str | None = None, *, token: str | None = None, me: str = ""
 ) -> AsyncIterator[TodoSession]:
     """Open the list kept in `database`, and share it with `server` if there is one.
 
@@ -39,6 +39,7 @@ async def open_session(
         database: the file; made if it is not there.
         server: the address of a room, as ``ws://localhost:8040/my-room``; None for a list that stays here.
         token: what the server asks for.
+        me: what the others in the room are told to call this user.
 
     Raises:
         ReplicellError: if the database cannot be opened or the address makes no sense.
@@ -59,5 +60,5 @@ async def open_session(
             if app.sync is None:
                 yield TodoSession(todos, storage, LocalOnly())
             else:
-                with contextlib.closing(ServerConnection(app.sync)) as connection:
+                with contextlib.closing(ServerConnection(app.sync, me)) as connection:
                     yield TodoSession(todos, storage, connection)
