@@ -210,7 +210,7 @@ def test_assigning_leaves_cells_alone_that_the_model_does_not_know(
         ("tags", [5]),
         ("steps", [5]),
         ("extra", {"a": "x"}),
-        ("extra", {"a": object()}),
+        ("extra", {"a": object}),
     ],
     ids=str,
 )
