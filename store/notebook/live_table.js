@@ -188,7 +188,6 @@ class TablePage {
       element = { row, shown: [], cells: this.makeCells(row, id) };
       this.elements.set(id, element);
     }
-    element.index = index;
     element.row.setAttribute("aria-rowindex", String(index + 2));
     element.row.style.transform = `translateY(${top}px)`;
     const cells = this.rows.get(id);
@@ -322,9 +321,7 @@ class TablePage {
     this.moveFocus();
     const { sort, descending } = this.wanted;
     const order = sort === null ? "in the table's own order" : `sorted by ${sort}, ${descending ? "descending" : "ascending"}`;
-    this.box.dataset.sorting = "true";
     await this.look({ offset: 0 });
-    delete this.box.dataset.sorting;
     this.grid.setAttribute("aria-label", `${this.title.textContent}, ${order}`);
   }
 

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
 
 CELLS = [
     """
-from replicell.store import create_metrics, create_queries, create_store
+from replicell.store import create_metrics, create_store
 from replicell.store.notebook import LiveTable, LiveValue
 
 store = create_store().set_tables_schema({
@@ -38,8 +38,7 @@ table = LiveTable(store, "todo")
 table
 """,
     """
-metrics = create_metrics(store).set_metric_definition("finished", "todo", "sum", "done_as_number")
-metrics.set_metric_definition("hours", "todo", "sum", "hours")
+metrics = create_metrics(store).set_metric_definition("hours", "todo", "sum", "hours")
 hours = LiveValue(metrics, "hours")
 hours
 """,
@@ -193,6 +192,7 @@ def test_a_change_of_the_store_is_seen_in_the_page(notebook: Notebook) -> None:
 
 
 def test_a_click_on_a_heading_sorts_all_rows(notebook: Notebook) -> None:
+    notebook.kernel.run("_ = store.set_cell('todo', '0', 'hours', 1000)")
     heading = notebook.table.get_by_role("columnheader", name="hours")
     heading.click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
@@ -289,9 +289,10 @@ def test_light_and_dark_are_followed(notebook: Notebook) -> None:
 def test_a_page_that_is_loaded_again_asks_for_everything_again(notebook: Notebook) -> None:
     page = notebook.page
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    notebook.kernel.run("_ = store.set_cell('todo', '2', 'text', 'before loading again')")
     page.reload()
     page.wait_for_selector(".rc-table [role=gridcell]")
-    expect(notebook.cell("2", 2)).to_have_text("buy milk")
+    expect(notebook.cell("2", 2)).to_have_text("before loading again")
     notebook.kernel.run("store.set_cell('todo', '2', 'text', 'bought')")
     expect(notebook.cell("2", 2)).to_have_text("bought")
     assert notebook.kernel.value("table.view_count") == 2
@@ -300,7 +301,7 @@ def test_a_page_that_is_loaded_again_asks_for_everything_again(notebook: Noteboo
 def test_closing_a_widget_ends_all_listening(notebook: Notebook) -> None:
     notebook.kernel.run("table.close(); hours.close()")
     expect(notebook.page.locator(".rc-table")).to_have_count(0)
-    assert notebook.kernel.value("store.get_listener_stats()['table']") == 2  # the two metrics
+    assert notebook.kernel.value("store.get_listener_stats()['table']") == 1  # the metric's
     assert notebook.kernel.value("table.view_count") == 0
 
 
