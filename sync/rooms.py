@@ -221,7 +221,7 @@ class RoomHost:
         try:
             opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
         except BaseException:
-            await opened.db.close()
+            await opened.close()
             raise
         opened.server_room.run(self.code)
         _log.info("room %r is open", name)

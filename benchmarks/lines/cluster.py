@@ -7,7 +7,6 @@ make it faster here; what is seen is what sharing costs, and how long a loss sto
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import tempfile
 import time
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import apsw
-import nats
 from websockets.asyncio.client import connect
 
 from benchmarks.measure import Figure, Target, at_most
@@ -235,12 +233,7 @@ async def lose_leader(made: Bench) -> None:
 async def lose_nats(made: Bench, *, leader: bool) -> None:
     if made.nats is None:
         raise RuntimeError("these servers do not share rooms")
-    client = await nats.connect(made.nats.urls)
-    try:
-        answer = json.loads((await client.request("$JS.API.STREAM.INFO.replicell", b"", timeout=5)).data)
-    finally:
-        await client.close()
-    number = int(answer["cluster"]["leader"].removeprefix("n"))
+    number = await made.nats.leader()
     made.nats.kill(number if leader else (number + 1) % made.nats.size)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -11,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import nats
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -116,7 +114,7 @@ class Story:
         await self.settle()
 
     async def lose_leader(self) -> None:
-        leader = await self.leader()
+        leader = await self.nats.leader()
         self.nats.kill(leader)
         pauses = await asyncio.gather(*(person.write_and_wait() for person in self.people))
         self.say(f"n{leader} is gone; after {max(pauses):.1f} s another one leads, and all goes on.")
@@ -185,14 +183,6 @@ class Story:
                 while await person.db.execute(f"SELECT count(*) FROM note{where}") != [(count,)]:
                     await changed.wait()
                     changed.clear()
-
-    async def leader(self) -> int:
-        client = await nats.connect(self.nats.urls)
-        try:
-            answer = await client.request("$JS.API.STREAM.INFO.replicell", b"", timeout=5)
-        finally:
-            await client.close()
-        return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("n"))
 
     def say(self, text: str) -> None:
         self.console.print(Padding(text, (0, 0, 0, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import nats
 
 __all__ = ["NatsCluster", "NatsMissingError", "free_ports", "nats_server_path"]
 
@@ -105,6 +108,15 @@ class NatsCluster:
     def thaw(self, number: int) -> None:
         """Let a frozen one go on."""
         self._processes[number].send_signal(signal.SIGCONT)
+
+    async def leader(self, stream: str = "replicell") -> int:
+        """Return the number of the server that leads a stream."""
+        client = await nats.connect([self.urls[number] for number in self.running])
+        try:
+            answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
+        finally:
+            await client.close()
+        return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("n"))
 
     def close(self) -> None:
         """End all."""

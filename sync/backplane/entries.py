@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ __all__ = [
     "decode_telling",
     "encode_telling",
 ]
+
+_Message = TypeVar("_Message")
 
 _PART_OVERHEAD: Final = 512
 
@@ -182,11 +184,7 @@ def decode_part(payload: bytes) -> Part:
     Raises:
         BackplaneError: It is none of ours.
     """
-    try:
-        part: Part = _unpack_part(payload)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise BackplaneError(f"an entry of the log is not replicell's: {error}") from error
-    return part
+    return _decode(_unpack_part, payload, "an entry of the log is not replicell's")
 
 
 def decode_publication(content: bytes) -> Publication:
@@ -195,11 +193,7 @@ def decode_publication(content: bytes) -> Publication:
     Raises:
         BackplaneError: They are no publication.
     """
-    try:
-        publication: Publication = _unpack_publication(content)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise BackplaneError(f"a publication in the log cannot be read: {error}") from error
-    return publication
+    return _decode(_unpack_publication, content, "a publication in the log cannot be read")
 
 
 def encode_telling(telling: Telling) -> bytes:
@@ -213,8 +207,12 @@ def decode_telling(payload: bytes) -> Telling:
     Raises:
         BackplaneError: It is none of ours.
     """
-    try:
-        telling: Telling = _unpack_telling(payload)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise BackplaneError(f"what was told is not replicell's: {error}") from error
+    telling: Telling = _decode(_unpack_telling, payload, "what was told is not replicell's")
     return telling
+
+
+def _decode(unpack: Callable[[bytes], _Message], content: bytes, complaint: str) -> _Message:
+    try:
+        return unpack(content)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BackplaneError(f"{complaint}: {error}") from error

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import monotonic
-
-import nats
 
 from examples.cluster.gateway import Gateway
 from examples.cluster.nats_cluster import NatsCluster
@@ -21,7 +18,6 @@ from tests.sync.support import TODO, put, rows
 
 QUICK = Backoff(initial=0.05, maximum=0.3)
 PATIENCE = 60.0
-STREAM = "replicell"
 
 
 class Cluster:
@@ -67,15 +63,6 @@ class Cluster:
         sync = SyncClient(db, f"ws://127.0.0.1:{port}/{room}", backoff=QUICK)
         await self._stack.enter_async_context(sync)
         return db, sync
-
-    async def leader(self) -> int:
-        """The number of the NATS server that leads the stream."""
-        client = await nats.connect([self.nats.urls[number] for number in self.nats.running])
-        try:
-            answer = await client.request(f"$JS.API.STREAM.INFO.{STREAM}", b"", timeout=5)
-        finally:
-            await client.close()
-        return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("n"))
 
 
 @asynccontextmanager

@@ -90,7 +90,7 @@ async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_froz
     for writer in writers:
         await writer.acknowledged_more()
 
-    leader = await cluster.leader()
+    leader = await cluster.nats.leader()
     follower = (leader + 1) % 3
     for victim in (follower, leader):
         cluster.nats.kill(victim)
@@ -100,7 +100,7 @@ async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_froz
         for writer in writers:
             await writer.acknowledged_more()
 
-    leader = await cluster.leader()
+    leader = await cluster.nats.leader()
     cluster.nats.freeze(leader)
     for writer in writers:
         await writer.acknowledged_more()
