@@ -39,6 +39,15 @@ MAX_CHANGES: Final = 1000
 MAX_PAGE_BYTES: Final = 256 * 1024
 
 _CHANGE_OVERHEAD: Final = 24
+_REFUSALS: Final = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    apsw.SQLError,
+    ValueError,
+    OverflowError,
+)
+"""What is the change's own fault. Whatever else goes wrong is the database's, and may go well the next time."""
 _MERGE: Final = (
     'INSERT INTO crsql_changes("table", pk, cid, val, col_version, db_version, site_id, cl, seq)'
     " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)"
@@ -211,6 +220,10 @@ def merge_changes(
 
     Returns:
         The changes that a constraint or a trigger refused; all the others are merged.
+
+    Raises:
+        apsw.Error: The database failed, for instance because the disk is full: nothing is to be kept of the
+            transaction, and the changes are to be merged another time.
     """
     if not changes:
         return []
@@ -221,7 +234,7 @@ def merge_changes(
     conn.execute("SAVEPOINT replicell_merge")
     try:
         conn.executemany(_MERGE, rows)
-    except (apsw.Error, ValueError, OverflowError):
+    except _REFUSALS:
         _undo(conn)
         failed = [failure for place, row in enumerate(rows) if (failure := _merge_alone(conn, place, row))]
     else:
@@ -258,12 +271,13 @@ def _merge_alone(conn: apsw.Connection, place: int, row: tuple[SqlValue, ...]) -
     conn.execute("SAVEPOINT replicell_change")
     try:
         conn.execute(_MERGE, row)
-    except (apsw.Error, ValueError, OverflowError) as error:
+    except _REFUSALS as error:
         conn.execute("ROLLBACK TO replicell_change; SELECT crsql_internal_sync_bit(0)")
-        return FailedMerge(place, str(error) or type(error).__name__)
-    finally:
-        conn.execute("RELEASE replicell_change")
-    return None
+        failure = FailedMerge(place, str(error) or type(error).__name__)
+    else:
+        failure = None
+    conn.execute("RELEASE replicell_change")
+    return failure
 
 
 def _undo(conn: apsw.Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import apsw
 import pytest
 
 from replicell.persisters.crsqlite.catalog import Catalog
@@ -193,6 +194,28 @@ def test_a_change_that_a_constraint_refuses_is_named_and_the_others_are_merged(r
     assert failures[0].reason
 
     assert replica.rows("strict") == [("12", 12), ("14", 14)]
+
+
+@pytest.mark.parametrize("trouble", [apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.BusyError])
+def test_a_database_that_fails_refuses_no_change_and_keeps_none(
+    replica: Replica, trouble: type[apsw.Error]
+) -> None:
+    troubles = [trouble("the disk does not do what it should")]
+
+    def write(_: object) -> None:
+        if troubles:
+            raise troubles.pop()
+
+    replica.conn.create_scalar_function("on_write", write)
+    replica.conn.execute("CREATE TRIGGER written AFTER INSERT ON todo BEGIN SELECT on_write(new.id); END")
+    changes = [Change("todo", pack_key([key]), "n", 1, 1, 1, 0, 0) for key in ("a", "b")]
+
+    with pytest.raises(trouble), transaction(replica.conn):
+        merge_changes(replica.conn, replica.catalog, changes, PEER)
+
+    assert replica.rows() == []
+    replica.merge(changes)
+    assert [key for key, *_ in replica.rows()] == ["a", "b"]
 
 
 def test_local_writes_are_still_tracked_after_a_merge_that_failed(replica: Replica) -> None:
