@@ -35,11 +35,18 @@ SECTIONS = (
     "sync",
     "cluster",
     "limits",
+    "scale",
 )
+DEFAULT_MINUTES = 1.0
 
 
-def figures_of(section: str) -> Iterator[Figure]:
-    """Measure the lines of one section, one after the other."""
+def figures_of(section: str, minutes: float) -> Iterator[Figure]:
+    """Measure the lines of one section, one after the other.
+
+    Args:
+        section: One of `SECTIONS`.
+        minutes: How long the full room of "scale" is edited.
+    """
     if section == "store":
         with node("store.mjs") as original:
             for line in store_lines(original):
@@ -86,6 +93,10 @@ def figures_of(section: str) -> Iterator[Figure]:
         from benchmarks.lines.limits import limits_figures
 
         yield from limits_figures()
+    elif section == "scale":
+        from benchmarks.lines.scale import scale_figures
+
+        yield from scale_figures(60 * minutes)
     else:
         from benchmarks.lines.sync import sync_figures
 
@@ -113,6 +124,10 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the figures as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument(
+        "--minutes", type=float, default=DEFAULT_MINUTES, metavar="N",
+        help="how long the full room of section scale is edited; default %(default)s",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
@@ -129,7 +144,7 @@ def main(arguments: list[str]) -> int:
     try:
         conditions = describe_conditions()
         for section in options.sections or SECTIONS:
-            for figure in figures_of(section):
+            for figure in figures_of(section, options.minutes):
                 figures.append(figure)
                 console.print(f"[dim]{figure.section}: {figure.name}: {figure.factor:.2f}[/dim]")
     except NodeMissingError as error:

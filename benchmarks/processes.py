@@ -50,6 +50,12 @@ class LineProcess:
     def command(self, command: str, **options: Any) -> Any:
         return self.ask({"command": command, **options})["answer"]
 
+    @property
+    def resident_bytes(self) -> int:
+        """How much memory it has now."""
+        command = ["ps", "-o", "rss=", "-p", str(self._process.pid)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * 1024
+
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -7,12 +7,11 @@ same in every process.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from benchmarks.commanded import obey
 from benchmarks.lines.persister import CONFIGURATION
 from replicell.persisters import CrSqliteDatabase, create_crsqlite_persister
 from replicell.store import Store
@@ -79,18 +78,6 @@ def small_row(index: int) -> dict[str, Any]:
     return {"text": f"todo {index}", "done": index % 2 == 0, "rank": index}
 
 
-async def requests() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    return reader
-
-
-async def answer(command: str, perform: Callable[..., Awaitable[Any]], options: dict[str, Any]) -> None:
-    print(json.dumps({"command": command, "answer": await perform(**options)}), flush=True)
-
-
 async def main(url: str, path: str) -> None:
     store = Store()
     async with CrSqliteDatabase(path) as db:
@@ -98,15 +85,7 @@ async def main(url: str, path: str) -> None:
         await persister.start_auto_load()
         await persister.start_auto_save()
         async with SyncClient(db, url):
-            replica = Replica(store)
-            reader = await requests()
-            print(json.dumps({"answer": "ready"}), flush=True)
-            async with asyncio.TaskGroup() as tasks:
-                # Not awaited one by one: a command may wait for what another one causes.
-                while line := await reader.readline():
-                    command = json.loads(line)
-                    name = command.pop("command")
-                    tasks.create_task(answer(name, getattr(replica, name), command))
+            await obey(Replica(store))
         await persister.destroy()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 
+from benchmarks.crowd import allow_many_files
 from replicell.sync import SyncServer
 
 
@@ -16,4 +17,5 @@ async def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    allow_many_files()
     asyncio.run(main(sys.argv[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import apsw
 
@@ -14,9 +14,11 @@ from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync import ledger
 from replicell.sync.actions import Emit, SessionOptions
 from replicell.sync.announcements import SchemaPolicy, announce
+from replicell.sync.gathering import Gathering
 from replicell.sync.jobs import Job, Outgoing, TakenIn, read_outgoing
 from replicell.sync.limits import Limits
 from replicell.sync.messages import TableAnnouncement
+from replicell.sync.pace import Pace
 from replicell.sync.presence import PresenceBoard
 from replicell.sync.ring import Ring, RingEntry
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from replicell.sync.server_session import ServerSession
 
 __all__ = ["Room", "RoomState", "prepare_room"]
+
+_FEW_CLIENTS: Final = 16
+"""So many are told of each commit at once."""
+_SECONDS_A_CLIENT: Final = 0.0002
+"""About twice what it takes to tell one client of something and to hear that it has it."""
 
 
 class RoomState(NamedTuple):
@@ -102,8 +109,10 @@ class Room:
         self._cookie = state.cookie
         self._sessions: dict[bytes, ServerSession] = {}
         self._batches = count(1)
+        self._gathering = Gathering(self.next_batch)
+        self._sharing = Pace(emit, self._share_news)
         self._refilling = False
-        self._refill_again = False
+        self._is_behind = False
         self.presence = PresenceBoard(emit, self.limits.peers)
         self.on_tables: Callable[[], object] = _nothing
         """Called when the database's tables are others than before."""
@@ -151,16 +160,44 @@ class Room:
         """A client's changes are committed: share them with the others."""
         if taken.after <= taken.before:
             return
-        if taken.before == self.ring.until and not self._refilling and taken.frames:
-            self._share(taken.after, frozenset((author,)), tuple(taken.frames))
+        if taken.before == self._gathered_until and not self._refilling and taken.frames:
+            self._gathering.add(taken.after, author, taken.frames)
+            self._sharing.ask()
         else:
             self.changed()
 
     def changed(self) -> None:
         """Somebody else than a session has written to the database: find out what, once for all."""
+        self._is_behind = True
+        self._sharing.ask()
+
+    def catch_up(self, version: int) -> None:
+        """The database is at a version already."""
+        if version > self._gathered_until:
+            self.changed()
+
+    @property
+    def _gathered_until(self) -> int:
+        return self._gathering.until or self.ring.until
+
+    def _share_news(self) -> float:
+        """Tell all clients what is new, and return how long to gather before they are told again.
+
+        Each telling costs something for each client. So where there are many they are told less often, of
+        more at a time.
+        """
         if self._refilling:
-            self._refill_again = True
-            return
+            return 0.0
+        if self._is_behind:
+            self._refill_ring()
+        else:
+            for until, authors, frames in self._gathering.take():
+                self._append(until, authors, frames)
+            self._pump()
+        return self.clients * _SECONDS_A_CLIENT if self.clients > _FEW_CLIENTS else 0.0
+
+    def _refill_ring(self) -> None:
+        self._is_behind = False
         self._refilling = True
         read = partial(
             read_outgoing,
@@ -188,28 +225,28 @@ class Room:
 
     def _refill(self, outgoing: Outgoing) -> None:
         self._refilling = False
+        # It was committed before, so it was read.
+        self._gathering.take()
         if outgoing.tables is not None:
             self.describe(outgoing.tables, outgoing.cookie)
         if outgoing.resume is not None or outgoing.until < outgoing.latest:
             # Too much for memory: each client reads it from the database at its own pace.
             self.ring.restart(outgoing.latest)
             self.version = outgoing.latest
-            self._pump()
         elif isinstance(outgoing.frame, bytes):
-            self._share(outgoing.until, frozenset(), (outgoing.frame,))
-        if self._refill_again:
-            self._refill_again = False
-            self.changed()
+            self._append(outgoing.until, frozenset(), (outgoing.frame,))
+        self._pump()
+        if self._is_behind:
+            self._sharing.ask()
 
     def _refill_failed(self, error: BaseException) -> None:
         self._refilling = False
         for session in list(self._sessions.values()):
             session.close("internal", f"the room's database cannot be read: {error}")
 
-    def _share(self, until: int, authors: frozenset[bytes], frames: tuple[bytes, ...]) -> None:
+    def _append(self, until: int, authors: frozenset[bytes], frames: tuple[bytes, ...]) -> None:
         self.ring.append(RingEntry(self.ring.until, until, authors, frames, self._tables, self._cookie))
         self.version = until
-        self._pump()
 
     def _pump(self) -> None:
         for session in list(self._sessions.values()):

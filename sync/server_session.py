@@ -238,8 +238,7 @@ class ServerSession(Session):
 
     def _mark(self, number: int, version: int) -> None:
         """Say how far the database is, which another program may have written a moment ago."""
-        if version > self._room.version:
-            self._room.changed()
+        self._room.catch_up(version)
         if self._outbound is not None:
             self._outbound.announce_up_to(version)
         self._send(Marked(number, version))

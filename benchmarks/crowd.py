@@ -1,0 +1,180 @@
+"""Many raw clients in one process, for the figures of scale: `python -m benchmarks.crowd`.
+
+They speak the protocol without a database of their own, so that a machine can hold thousands. An edit carries
+the time at which it was made (the monotonic clock, which is the same in every process), so whoever gets it
+knows how long it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from benchmarks.commanded import obey
+from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.keys import pack_key
+from replicell.sync.envelopes import Envelope, open_changes
+from replicell.sync.messages import (
+    PROTOCOL,
+    Ack,
+    Changes,
+    Hello,
+    Ready,
+    TableAnnouncement,
+    Welcome,
+    decode,
+    encode,
+)
+
+EPOCH = b"benchmark-epoch!"
+TODOS = TableAnnouncement("todos", ["id"], ["made"], ["TEXT"])
+JOINING_AT_ONCE = 20
+FILES = 65_536
+LISTENERS = 10
+"""How many of the clients of a process look into what they get, in all; the others only acknowledge it."""
+
+
+_read_change = msgspec.msgpack.Decoder(Change).decode
+
+
+class Member:
+    """One client.
+
+    Args:
+        name: Names its row.
+        listens: Whether it notes how long each edit of others took.
+    """
+
+    def __init__(self, name: str, listens: bool) -> None:
+        self.listens = listens
+        self.until = 0
+        self.acknowledged = 0
+        self.version = 0
+        self.journeys: list[float] = []
+        self.heard_at = 0.0
+        self.longest_silence = 0.0
+        self._key = pack_key([name])
+        self._websocket: ClientConnection | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def join(self, url: str) -> None:
+        websocket = await connect(
+            url, compression=None, max_size=None, ping_interval=None, open_timeout=60, max_queue=None
+        )
+        await websocket.send(encode(Hello(PROTOCOL, os.urandom(16), [], [TODOS])))
+        while not isinstance(welcome := decode(await websocket.recv()), Welcome):
+            continue
+        self.until = welcome.since
+        await websocket.send(encode(Ready(EPOCH, 0)))
+        self._websocket = websocket
+        self._reading = asyncio.create_task(self._read(websocket))
+
+    async def edit(self) -> None:
+        self.version += 1
+        change = Change("todos", self._key, "made", time.monotonic(), self.version, 1, 0, self.version)
+        changes = Changes(EPOCH, self.version - 1, self.version, self.version, 0, True, [change])
+        if self._websocket is not None:
+            await self._websocket.send(encode(changes))
+
+    async def _read(self, websocket: ClientConnection) -> None:
+        try:
+            async for frame in websocket:
+                if isinstance(frame, bytes) and frame[0] >= 0x90 and frame[0] <= 0x9F:
+                    envelope = open_changes(frame)
+                    self._hear(envelope)
+                    if envelope.last:
+                        self.until = envelope.until
+                        await websocket.send(encode(Ack(self.until)))
+                elif isinstance(message := decode(frame), Ack):
+                    self.acknowledged = message.version
+        except ConnectionClosed:
+            return
+
+    def _hear(self, envelope: Envelope) -> None:
+        now = time.monotonic()
+        if self.heard_at:
+            self.longest_silence = max(self.longest_silence, now - self.heard_at)
+        self.heard_at = now
+        if self.listens:
+            for change in map(_read_change, envelope.rows):
+                if change.cid == "made" and change.pk != self._key and isinstance(change.val, float):
+                    self.journeys.append(now - change.val)
+
+
+class Crowd:
+    """The clients of this process."""
+
+    def __init__(self) -> None:
+        self.members: list[Member] = []
+        self._bare: list[ClientConnection] = []
+
+    async def join(self, urls: list[str], each: int) -> int:
+        """Connect so many clients to each room."""
+        gate = asyncio.Semaphore(JOINING_AT_ONCE)
+        every = max(1, len(urls) * each // LISTENERS)
+
+        async def join(member: Member, url: str) -> None:
+            async with gate:
+                await member.join(url)
+
+        async with asyncio.TaskGroup() as tasks:
+            for url in urls:
+                for _ in range(each):
+                    number = len(self.members)
+                    # Of a pair the first one edits, so the second one listens.
+                    listens = number % every == every - 1 or each == 2
+                    member = Member(f"{os.getpid()} {number}", listens)
+                    self.members.append(member)
+                    tasks.create_task(join(member, url))
+        return len(self.members)
+
+    async def connect(self, url: str, count: int) -> int:
+        """Connect to a server that knows no protocol."""
+        gate = asyncio.Semaphore(JOINING_AT_ONCE)
+
+        async def join() -> None:
+            async with gate:
+                self._bare.append(await connect(url, compression=None, ping_interval=None, open_timeout=60))
+
+        await asyncio.gather(*(join() for _ in range(count)))
+        return len(self._bare)
+
+    async def edit(self, seconds: float, rate: float, step: int) -> int:
+        """Have every `step`-th client edit in turn, at so many edits a second in all."""
+        for member in self.members:
+            member.journeys.clear()
+            member.heard_at = member.longest_silence = 0.0
+        began = time.monotonic()
+        editors = self.members[::step]
+        for number in range(round(seconds * rate)):
+            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+            await editors[number % len(editors)].edit()
+        return round(seconds * rate)
+
+    async def report(self) -> dict[str, Any]:
+        """How each client stands."""
+        return {
+            "until": [member.until for member in self.members],
+            "unacknowledged": sum(member.version - member.acknowledged for member in self.members),
+            "silences": [member.longest_silence for member in self.members],
+            "journeys": [seconds for member in self.members for seconds in member.journeys],
+        }
+
+
+def allow_many_files() -> None:
+    """Raise this process's limit of open files as far as it may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(most, FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+if __name__ == "__main__":
+    allow_many_files()
+    asyncio.run(obey(Crowd()))
