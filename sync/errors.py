@@ -6,6 +6,7 @@ SyncError
 ├── RefusedError          the server refuses this client until something is changed
 ├── AccessDeniedError     raised by an authenticate hook: this request is refused, for this reason
 ├── MissingPackageError   an optional package is needed and not installed
+├── BackplaneError        the backplane of a cluster cannot do what a node asks of it
 ├── ProtocolError         the other side sent what the protocol does not allow
 │   └── DecodeError       a frame that is no message of this protocol
 ├── PresenceError         a presence state that cannot be shown

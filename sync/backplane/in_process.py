@@ -56,10 +56,12 @@ class InProcessBackplane:
 
     @property
     def shared(self) -> bool:
+        """Whether several servers have it."""
         return self._shared
 
     @property
     def connected(self) -> bool:
+        """Whether it was not cut."""
         return self._reachable.is_set()
 
     async def start(self) -> None:
@@ -69,6 +71,7 @@ class InProcessBackplane:
         """The logs stay, for the other servers."""
 
     async def open_room(self, name: str) -> _InProcessLog:
+        """Open a room's log; waits while it is cut."""
         await self._reachable.wait()
         return _InProcessLog(self, self._topics.setdefault(name, _Topic()))
 

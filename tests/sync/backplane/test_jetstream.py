@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,16 @@ def open_node(stack: AsyncExitStack, tmp_path: Path, nats_cluster: NatsCluster, 
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], rule: str) -> None:
     with pytest.raises(BackplaneError, match=rule):
         JetStreamBackplane(**arguments)
+
+
+def test_only_the_module_about_jetstream_needs_its_package_and_says_how_to_get_it() -> None:
+    program = (
+        "import sys; sys.modules['nats'] = None; import replicell.sync, replicell.sync.backplane\n"
+        "try:\n    import replicell.sync.backplane.jetstream\n"
+        "except replicell.sync.errors.MissingPackageError as error: print(error)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == 'JetStream needs nats-py: pip install "replicell[cluster]"\n'
 
 
 async def test_a_backplane_that_is_not_started_opens_no_room() -> None:
