@@ -47,7 +47,7 @@ _REFUSALS: Final = (
     ValueError,
     OverflowError,
 )
-"""What is the change's own fault. Whatever else goes wrong is the database's, and may go well the next time."""
+"""What is the change's own fault. What else goes wrong is the database's, and may go well the next time."""
 _MERGE: Final = (
     'INSERT INTO crsql_changes("table", pk, cid, val, col_version, db_version, site_id, cl, seq)'
     " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)"

@@ -55,6 +55,7 @@ class History:
             transaction_bytes=self.rng.choice((500, 10_000_000, 10_000_000)),
         )
         self.crash_rate = self.rng.choice((0.0, 0.0, 0.01, 0.03))
+        self.disk_failure_rate = self.rng.choice((0.0, 0.0, 0.0, 0.02))
         self.healing = False
         self.server = Server(self, folder / "server.db")
         self.clients: list[Client] = []
@@ -86,9 +87,14 @@ class History:
             machine.halt()
 
     def fate_of_job(self, machine: Machine) -> Fate:
-        if self.healing or self.rng.random() >= self.crash_rate:
+        if self.healing:
             return "fine"
-        return self.rng.choice(("crash before commit", "crash after commit"))
+        if self.rng.random() < self.crash_rate:
+            return self.rng.choice(("crash before commit", "crash after commit"))
+        if self.rng.random() < self.disk_failure_rate:
+            self.note(f"the disk of {machine.name} fails")
+            return "disk fails"
+        return "fine"
 
     def crash(self, machine: Machine) -> None:
         self.note(f"{machine.name} crashes")
@@ -118,6 +124,8 @@ class History:
 
     def closed(self, reason: str) -> None:
         self.note(f"closed by {reason}")
+        if "internal" in reason and self.disk_failure_rate:
+            return
         if "internal" in reason or "malformed" in reason or "protocol" in reason:
             raise BrokenPromiseError(f"a session gave up: {reason}")
 

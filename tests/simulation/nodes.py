@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -21,7 +21,7 @@ from replicell.sync.jobs import Job
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.server_session import Access, ServerSession
 from tests.simulation.network import Pipe
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Fate, Plan
 
 _log = logging.getLogger("replicell.simulation")
 
@@ -108,9 +108,13 @@ class Machine:
         job = self._jobs[0]
         fate = self.plan.fate_of_job(self)
         try:
-            result = self._execute(job, fate == "crash before commit")
+            result = self._execute(job, _ENDS.get(fate))
         except _CrashError:
             self.on_crash()
+            return
+        except apsw.IOError as error:
+            self._next_job()
+            job.failed(error)
             return
         except Exception as error:
             _log.info("%s: a job failed: %r", self.name, error)
@@ -121,23 +125,30 @@ class Machine:
         if fate == "crash after commit":
             self.on_crash()
             return
+        self._next_job()
+        job.done(result)
+
+    def _next_job(self) -> None:
         self._jobs.popleft()
         if self._jobs:
             self._schedule()
-        job.done(result)
 
-    def _execute(self, job: Job[Any], crash: bool) -> object:
+    def _execute(self, job: Job[Any], end: type[Exception] | None) -> object:
         if job.mode == "run":
             return job.function(self.conn)
         with transaction(self.conn, immediate=job.mode == "write"):
             result: object = job.function(self.conn)
-            if crash:
-                raise _CrashError
+            if end is not None:
+                raise end
         return result
 
 
 class _CrashError(Exception):
     """The machine stops in the middle of a transaction."""
+
+
+_ENDS: Final[dict[Fate, type[Exception]]] = {"crash before commit": _CrashError, "disk fails": apsw.IOError}
+"""What ends a transaction before it is committed."""
 
 
 class Server(Machine):

@@ -11,7 +11,7 @@ from tests.simulation.network import Clock, Weather
 if TYPE_CHECKING:
     from tests.simulation.nodes import Client, Machine
 
-Fate: TypeAlias = Literal["fine", "crash before commit", "crash after commit"]
+Fate: TypeAlias = Literal["fine", "crash before commit", "crash after commit", "disk fails"]
 
 
 class Plan(Protocol):

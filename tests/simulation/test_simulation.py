@@ -44,7 +44,7 @@ def test_replicas_agree_in_the_end_and_nothing_is_lost(seeds: range, tmp_path: P
 TROUBLES = (
     "crashes", "is up", "loses its connection", "is cut off", "is wiped", "is restored from", "is a copy of",
     "adds column", "room is written", "writes pair", "writes delete", "writes clear", "writes bulk",
-    "writes huge", "is deaf", "is not heard", "clock of", "an intruder comes",
+    "writes huge", "the disk of", "is deaf", "is not heard", "clock of", "an intruder comes",
 )  # fmt: skip
 
 
