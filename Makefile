@@ -32,7 +32,7 @@ bench:  ## figures beside TinyBase on Node, one table; ARGS="store" chooses a se
 	@tools/prepare --bench --node
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-conformance:  ## N=50000 more random scripts, compared with the real TinyBase
+conformance:  ## N=50000 more random scripts of each family, compared with the real TinyBase
 	@tools/prepare --dev --node
 	@$(BIN)/python -m tests.conformance $(or $(N),50000) 2000
 

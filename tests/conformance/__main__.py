@@ -1,7 +1,7 @@
-"""`python -m tests.conformance N [FIRST]`: N random scripts on TinyBase itself and on replicell, compared
-event by event.
+"""`python -m tests.conformance N [FIRST]`: N random scripts of each family on TinyBase itself and on
+replicell, compared event by event.
 
-The seeds are FIRST, FIRST + 1, ...; without FIRST they start at 0, so the first 2,000 are those of the test
+The seeds are FIRST, FIRST + 1, ...; without FIRST they start at 0, so the first of them are those of the test
 suite.
 """
 
@@ -12,6 +12,8 @@ import sys
 import time
 
 from tests.conformance.compare import compare_seeds, describe, shrunk
+from tests.conformance.families import FAMILIES
+from tests.conformance.family import Family
 from tests.conformance.original import Original, why_missing
 
 DEFAULT_COUNT = 2000
@@ -27,25 +29,30 @@ def main(arguments: list[str]) -> int:
     count, first = (*map(int, arguments), *(DEFAULT_COUNT, 0)[len(arguments) :])
     # That a schema drops data is worth a warning to a user, but random schemas do so all the time.
     logging.getLogger("replicell.store").setLevel(logging.ERROR)
+    return 1 if sum(count_differences(family, range(first, first + count)) for family in FAMILIES) else 0
+
+
+def count_differences(family: Family, seeds: range) -> int:
     failures = 0
-    with Original() as original:
-        started = shown = time.monotonic()
-        differences = compare_seeds(original, range(first, first + count))
-        for done, found in enumerate(differences, start=1):
+    started = shown = time.monotonic()
+    with Original(family) as original:
+        for done, found in enumerate(compare_seeds(family, original, seeds), start=1):
             if found is not None:
                 failures += 1
-                print(f"seed {found.seed} differs", flush=True)
+                print(f"{family.name}: seed {found.seed} differs", flush=True)
                 if failures <= SHOWN:
-                    with Original() as second:
-                        print(describe(shrunk(second, found)), flush=True)
+                    with Original(family) as second:
+                        print(describe(shrunk(family, second, found)), flush=True)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                print(f"{done}/{count} scripts, {failures} differ", file=sys.stderr, flush=True)
-        seconds = time.monotonic() - started
+                progress = f"{family.name}: {done}/{len(seeds)} scripts, {failures} differ"
+                print(progress, file=sys.stderr, flush=True)
     print(
-        f"{count} scripts from seed {first}: {count - failures} the same, {failures} differ, {seconds:.0f} s"
+        f"{family.name}: {len(seeds)} scripts from seed {seeds.start}: {len(seeds) - failures} the same, "
+        f"{failures} differ, {time.monotonic() - started:.0f} s",
+        flush=True,
     )
-    return 1 if failures else 0
+    return failures
 
 
 if __name__ == "__main__":

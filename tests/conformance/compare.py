@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.conformance.differences import first_difference
-from tests.conformance.generate import random_script
+from tests.conformance.family import Family
 from tests.conformance.original import Original
 from tests.conformance.shrink import shrink
-from tests.conformance.twin import Script, Trace, run_script
+from tests.conformance.twin import Script, Trace
 
-__all__ = ["Difference", "compare_seeds", "describe", "differs", "shrunk"]
+__all__ = ["Difference", "compare", "compare_seeds", "describe", "difference", "shrunk"]
 
 BATCH = 50
 CONTEXT = 8
@@ -29,47 +28,57 @@ class Difference:
     seed: int | None = None
 
 
-def differs(
-    original: Original, script: Script, run: Callable[[Script], Trace] = run_script
-) -> Difference | None:
+def compare(family: Family, original: Original, script: Script) -> Difference | None:
     """Run one script on both sides."""
-    return difference(script, original.run(script), run(script))
+    return difference(family, script, original.run(script), family.run(script))
 
 
-def compare_seeds(
-    original: Original, seeds: range, run: Callable[[Script], Trace] = run_script
-) -> Iterator[Difference | None]:
+def compare_seeds(family: Family, original: Original, seeds: range) -> Iterator[Difference | None]:
     """Run the script of each seed on both sides, at the same time, a batch after the other."""
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
-        scripts = [random_script(seed) for seed in batch]
+        scripts = [family.random_script(seed) for seed in batch]
         original.send(scripts)
-        own = [run(script) for script in scripts]
+        own = [family.run(script) for script in scripts]
         for seed, script, theirs, ours in zip(batch, scripts, original.receive(), own, strict=True):
-            yield difference(script, theirs, ours, seed)
+            yield difference(family, script, theirs, ours, seed)
 
 
-def difference(script: Script, original: Trace, ours: Trace, seed: int | None = None) -> Difference | None:
-    at = first_difference(original, ours)
+def difference(
+    family: Family, script: Script, original: Trace, ours: Trace, seed: int | None = None
+) -> Difference | None:
+    """Compare the two traces of a script."""
+    at = family.first_difference(original, ours)
+    if at is not None and family.run_alike is not None:
+        ours = family.run_alike(script)
+        at = family.first_difference(original, ours)
     return None if at is None else Difference(script, original, ours, at, seed)
 
 
-def shrunk(original: Original, found: Difference, run: Callable[[Script], Trace] = run_script) -> Difference:
+def shrunk(family: Family, original: Original, found: Difference) -> Difference:
     """Make the script of a difference as small as it goes."""
-    script = shrink(found.script, lambda script: differs(original, script, run) is not None)
-    smaller = differs(original, script, run) or found
+    script = shrink(
+        found.script,
+        lambda script: family.is_whole(script) and compare(family, original, script) is not None,
+    )
+    smaller = compare(family, original, script) or found
     return Difference(smaller.script, smaller.original, smaller.ours, smaller.at, found.seed)
 
 
 def describe(found: Difference) -> str:
     """Say in text what differs: the script and both traces around the first difference."""
     ops = "\n".join(f"  {json.dumps(op)}" for op in found.script["ops"])
-    against = "TinyBase mended by differences.py" if found.script.get("mended") else "TinyBase as published"
+    against = "TinyBase as mended by patches.py" if found.script.get("mended") else "TinyBase as published"
+    probes = [
+        f"{key}: {json.dumps(found.script[key])}"
+        for key in ("probes", "valueProbes")
+        if found.script.get(key)
+    ]
     return "\n".join(
         [
             f"replicell differs from {against}"
             + (f" in seed {found.seed}" if found.seed is not None else ""),
-            f"probes: {json.dumps(found.script.get('probes'))} {json.dumps(found.script.get('valueProbes'))}",
+            f"probes: {json.dumps(probes)}",
             f"script:\n{ops}",
             f"first difference at event {found.at}",
             *side("TinyBase", found.original, found.at),

@@ -10,13 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.conformance.differences import PATCHES
+from tests.conformance.family import Family
 from tests.conformance.twin import Script, Trace
 
 __all__ = ["VERSION", "Original", "why_missing"]
 
 VERSION = "10.0.1"
-RUNNER = Path(__file__).with_name("runner.mjs")
 NODE_FOLDER = Path(__file__).parents[2] / "benchmarks" / "node"
 NODE_MODULES = NODE_FOLDER / "node_modules"
 
@@ -37,15 +36,18 @@ def why_missing() -> str | None:
 
 
 class Original:
-    """TinyBase under Node, given scripts and answering with traces.
+    """TinyBase under Node, given scripts of one family and answering with traces.
 
     `send` and `receive` are apart so that replicell can run a batch while Node runs the same one.
     """
 
-    def __init__(self) -> None:
-        patches = json.dumps([{"name": p.name, "from": p.original, "to": p.mended} for p in PATCHES])
+    def __init__(self, family: Family) -> None:
+        patches = [
+            {"module": patch.module, "name": patch.name, "from": patch.original, "to": patch.mended}
+            for patch in family.patches
+        ]
         self._process = subprocess.Popen(
-            ["node", str(RUNNER), str(NODE_MODULES), patches],
+            ["node", str(family.folder / "runner.mjs"), str(NODE_MODULES), json.dumps(patches)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

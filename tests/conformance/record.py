@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tests.conformance.families import FAMILIES
 from tests.conformance.original import Original, why_missing
 from tests.conformance.recorded_cases import record
 
@@ -13,8 +14,9 @@ def main() -> int:
     if missing:
         print(missing, file=sys.stderr)
         return 1
-    with Original() as original:
-        print(f"{record(original)} cases recorded")
+    for family in FAMILIES:
+        with Original(family) as original:
+            print(f"{family.name}: {record(family, original)} cases recorded")
     return 0
 
 

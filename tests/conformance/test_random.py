@@ -1,36 +1,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from replicell.store import IdLike, Store
-from tests.conformance.compare import compare_seeds, describe, differs, shrunk
-from tests.conformance.differences import first_difference
-from tests.conformance.generate import random_script
+from replicell.store import Checkpoints, IdLike, Store
+from replicell.store.queries.results import ResultTable
+from tests.conformance.compare import compare, compare_seeds, describe, shrunk
+from tests.conformance.families import DERIVED, FAMILIES, QUERIES, STORE
+from tests.conformance.family import Family, first_difference
 from tests.conformance.original import Original
 from tests.conformance.shrink import shrink
-from tests.conformance.twin import Script, Trace, run_script
+from tests.conformance.twin import Script
 
-SCRIPTS = 2000
 GROUP = 100
 
 
-@pytest.mark.parametrize("first", range(0, SCRIPTS, GROUP))
-def test_random_scripts_come_out_as_on_tinybase(first: int, original: Original) -> None:
-    for found in compare_seeds(original, range(first, first + GROUP)):
+@pytest.mark.parametrize(
+    ("family", "first"),
+    [
+        pytest.param(family, first, id=f"{family.name} {first}")
+        for family in FAMILIES
+        for first in range(0, family.scripts, GROUP)
+    ],
+)
+def test_random_scripts_come_out_as_on_tinybase(
+    family: Family, first: int, original_of: Callable[[Family], Original]
+) -> None:
+    original = original_of(family)
+    for found in compare_seeds(family, original, range(first, first + GROUP)):
         if found is not None:
-            pytest.fail(describe(shrunk(original, found)))
+            pytest.fail(describe(shrunk(family, original, found)))
 
 
-def test_a_seed_always_gives_the_same_script() -> None:
-    assert random_script(7) == random_script(7)
-    assert random_script(7) != random_script(8)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_seed_always_gives_the_same_script(family: Family) -> None:
+    assert family.random_script(7) == family.random_script(7)
+    assert family.random_script(7) != family.random_script(8)
 
 
-def test_the_scripts_use_every_kind_of_operation() -> None:
-    methods = {str(op[0]) for seed in range(200) for op in every_op(random_script(seed)["ops"])}
+def test_the_scripts_on_the_store_use_every_kind_of_operation() -> None:
+    methods = {op[0] for op in ops_of_seeds(STORE, 200)}
     writers = {
         "setCell",
         "setRow",
@@ -53,6 +64,32 @@ def test_the_scripts_use_every_kind_of_operation() -> None:
     assert writers | others | special <= methods
 
 
+def test_the_scripts_on_what_is_derived_define_write_travel_guard_and_listen() -> None:
+    methods = {op[0] for op in ops_of_seeds(DERIVED, 100)}
+    definitions = {
+        f"{module}.{verb}{name}Definition"
+        for module, name in (("indexes", "Index"), ("metrics", "Metric"), ("relationships", "Relationship"))
+        for verb in ("set", "del")
+    }
+    travels = {f"checkpoints.{method}" for method in ("addCheckpoint", "goBackward", "goForward", "goTo")}
+    assert definitions | travels | {"guard", "listen", "iterate", "transaction", "setContent"} <= methods
+
+
+def test_the_scripts_over_queries_use_every_clause_and_kind_of_operation() -> None:
+    ops = ops_of_seeds(QUERIES, 200)
+    definitions = {"define", "delQueryDefinition", "setParamValue", "setParamValues", "listen", "unlisten"}
+    writers = {"setCell", "setRow", "setTable", "delCell", "delRow", "delTable", "read", "stats"}
+    assert definitions | writers <= {op[0] for op in ops}
+    defined = [op for op in ops if op[0] == "define"]
+    clauses = {clause[0] for op in defined for clause in op[3]}
+    assert clauses == {"select", "selectAll", "join", "where", "group", "having"}
+    assert {tuple(op[2]) for op in defined} == {("table",), ("query",)}
+
+
+def ops_of_seeds(family: Family, count: int) -> list[list[Any]]:
+    return [op for seed in range(count) for op in every_op(family.random_script(seed)["ops"])]
+
+
 def every_op(thing: Any) -> list[list[Any]]:
     if isinstance(thing, dict):
         return [op for child in thing.values() for op in every_op(child)]
@@ -62,25 +99,49 @@ def every_op(thing: Any) -> list[list[Any]]:
     return own + [op for child in thing for op in every_op(child)]
 
 
-class ForgetfulStore(Store):
-    """A store with a planted fault: it deletes a row where a cell is deleted."""
-
-    def del_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike, force_del: bool = False) -> Self:
-        return self.del_row(table_id, row_id)
+def delete_the_row(store: Store, table_id: IdLike, row_id: IdLike, *_: object) -> Store:
+    return store.del_row(table_id, row_id)
 
 
-def run_on(store_class: Callable[[], Store]) -> Callable[[Script], Trace]:
-    return lambda script: run_script(script, store_class)
+def stay(checkpoints: Checkpoints) -> Checkpoints:
+    return checkpoints
 
 
-def test_a_planted_fault_is_found_and_shrunk_to_the_operations_that_show_it(original: Original) -> None:
-    run = run_on(ForgetfulStore)
-    found = next(found for found in compare_seeds(original, range(SCRIPTS), run) if found is not None)
-    smaller = shrunk(original, found, run)
-    assert differs(original, smaller.script, run) is not None
-    assert differs(original, smaller.script) is None
-    assert len(smaller.script["ops"]) <= 4
-    assert "delCell" in describe(smaller)
+PUT = ResultTable.put
+
+
+def put_but_never_take_out(table: ResultTable, row_id: str, row: Any, *more: Any) -> None:
+    if row is not None:
+        PUT(table, row_id, row, *more)
+
+
+@pytest.mark.parametrize(
+    ("family", "owner", "method", "fault", "most"),
+    [
+        pytest.param(STORE, Store, "del_cell", delete_the_row, 4, id="store"),
+        pytest.param(DERIVED, Checkpoints, "go_backward", stay, 4, id="derived"),
+        pytest.param(QUERIES, ResultTable, "put", put_but_never_take_out, 5, id="queries"),
+    ],
+)
+def test_a_planted_fault_is_found_and_shrunk_to_the_operations_that_show_it(
+    family: Family,
+    owner: type,
+    method: str,
+    fault: Callable[..., Any],
+    most: int,
+    original_of: Callable[[Family], Original],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = original_of(family)
+    monkeypatch.setattr(owner, method, fault)
+    seeds = range(family.scripts)
+    found = next(found for found in compare_seeds(family, original, seeds) if found is not None)
+    smaller = shrunk(family, original, found)
+    assert compare(family, original, smaller.script) is not None
+    assert len(smaller.script["ops"]) <= most
+    assert "first difference" in describe(smaller)
+    monkeypatch.undo()
+    assert compare(family, original, smaller.script) is None
 
 
 def test_shrinking_keeps_only_what_the_failure_needs() -> None:

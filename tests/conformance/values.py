@@ -1,7 +1,7 @@
 """The values of scripts and traces: plain JSON plus a few tags for what JSON cannot say.
 
 A script says ``{"$": "undefined"}``, ``{"$": "NaN"}``, ``{"$": "instance"}`` (an object that is no plain one)
-or names one of a handful of functions; a trace says the same of what it saw. JavaScript lists the
+or names a function of its family; a trace says the same of what it saw. JavaScript lists the
 integer-like keys of an object first and in ascending order whatever the order of insertion, so objects are
 put into that order before traces are compared; orders that matter are observed through lists of ids.
 """
@@ -17,17 +17,16 @@ from typing import Any
 from replicell.store import MISSING, RowOrder, Store
 
 __all__ = [
-    "EMPTY_CONTENT",
     "UNDEFINED",
     "Instance",
     "ScriptError",
     "decode",
     "encode",
+    "is_number",
     "json_in_javascript_order",
 ]
 
 UNDEFINED: dict[str, str] = {"$": "undefined"}
-EMPTY_CONTENT: list[list[Any]] = [[], []]
 LARGEST_PLAIN_INTEGER = 1e21
 ARRAY_INDEX = re.compile(r"0|[1-9]\d{0,9}")
 LARGEST_ARRAY_INDEX = 2**32 - 2
@@ -42,22 +41,22 @@ class Instance:
     """An object of no kind that a cell can hold."""
 
 
-def decode(thing: Any, log: Callable[[list[Any]], None]) -> Any:
-    """Give the value that a script means; functions among them tell `log` when they are called."""
+def decode(thing: Any, tags: Mapping[str, Callable[[dict[str, Any]], Any]]) -> Any:
+    """Give the value that a script means; `tags` say what a family's own tags stand for."""
     if isinstance(thing, list):
-        return [decode(child, log) for child in thing]
+        return [decode(child, tags) for child in thing]
     if not isinstance(thing, dict):
         return thing
     tag = thing.get("$")
     if tag is None:
-        return {key: decode(child, log) for key, child in thing.items()}
+        return {key: decode(child, tags) for key, child in thing.items()}
     if tag == "undefined":
         return MISSING
     if tag in FLOATS:
         return FLOATS[tag]
     if tag == "instance":
         return Instance()
-    return FUNCTIONS[tag](thing, log)
+    return tags[tag](thing)
 
 
 def encode(thing: Any) -> Any:
@@ -121,44 +120,5 @@ def is_array_index(key: str) -> bool:
     return ARRAY_INDEX.fullmatch(key) is not None and int(key) <= LARGEST_ARRAY_INDEX
 
 
-def key_or_zero(key: Any) -> Any:
-    return 0 if key is MISSING or key is None else key
-
-
-SORTERS: dict[str, Callable[[Any, Any], float]] = {
-    "reverse": lambda key1, key2: key_or_zero(key2) - key_or_zero(key1),
-    "length": lambda key1, key2: len(str(key_or_zero(key1))) - len(str(key_or_zero(key2))),
-}
-
-
-def constant(thing: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[..., Any]:
-    def update(*_: Any) -> Any:
-        log(["update"])
-        return decode(thing["value"], log)
-
-    return update
-
-
-def increment(_: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[[Any], Any]:
-    def update(current: Any) -> Any:
-        log(["update", encode(current)])
-        is_number = isinstance(current, (int, float)) and not isinstance(current, bool)
-        return current + 1 if is_number else 1
-
-    return update
-
-
-def fail(thing: dict[str, Any], log: Callable[[list[Any]], None]) -> Callable[[Any], Any]:
-    def update(current: Any) -> Any:
-        log(["update", encode(current)])
-        raise ScriptError(thing["message"])
-
-    return update
-
-
-FUNCTIONS: dict[str, Callable[[dict[str, Any], Callable[[list[Any]], None]], Any]] = {
-    "constant": constant,
-    "increment": increment,
-    "fail": fail,
-    "sorter": lambda thing, _: SORTERS[thing["by"]],
-}
+def is_number(thing: Any) -> bool:
+    return isinstance(thing, (int, float)) and not isinstance(thing, bool)

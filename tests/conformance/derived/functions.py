@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from replicell.store import MISSING
+from tests.conformance.values import is_number
 
 __all__ = ["FUNCTIONS", "function"]
 
@@ -14,10 +15,6 @@ __all__ = ["FUNCTIONS", "function"]
 def function(by: str) -> dict[str, str]:
     """How a script names a function."""
     return {"$": "function", "by": by}
-
-
-def is_number(thing: Any) -> bool:
-    return isinstance(thing, (int, float)) and not isinstance(thing, bool)
 
 
 def or_zero(key: Any) -> Any:

@@ -1,6 +1,6 @@
 """Random scripts from a seed, in which definitions, redefinitions, writes and deletions interleave.
 
-Half of them are compared with TinyBase as published and keep clear of what original.py mends; the other half
+Half of them are compared with TinyBase as published and keep clear of what patches.py mends; the other half
 with the mended copy.
 """
 

@@ -1,65 +1,21 @@
-// Runs scripts on TinyBase's indexes, metrics, relationships, checkpoints, middleware and schematizers, and answers
-// with what was observed: one JSON request a line in, one answer a line out. twin.py says what scripts and traces are
-// and does the same on replicell.
+// Runs scripts on TinyBase's indexes, metrics, relationships, checkpoints, middleware and schematizers, as twin.py does on
+// replicell's.
 
-import {readFileSync} from 'node:fs';
-import {join} from 'node:path';
-import {createInterface} from 'node:readline';
-import {pathToFileURL} from 'node:url';
+import {createRunner, collect, decode, encode, importTinyBase, isNumber, serve, tablesInOrder, visited} from '../harness.mjs';
 
-const [nodeModules, patchesJson] = process.argv.slice(2);
-const MODULES = ['store', 'indexes', 'metrics', 'relationships', 'checkpoints', 'middleware', 'schematizers'];
+const tinybase = await importTinyBase(
+  'store',
+  'indexes',
+  'metrics',
+  'relationships',
+  'checkpoints',
+  'middleware',
+  'schematizers',
+);
 
-const importModule = async (name, patches) => {
-  const path = join(nodeModules, 'tinybase', name, 'index.js');
-  if (patches.length == 0) {
-    return import(pathToFileURL(path).href);
-  }
-  let source = readFileSync(path, 'utf8');
-  for (const {name: patch, from, to} of patches) {
-    if (source.split(from).length != 2) {
-      throw new Error(`the patch "${patch}" does not fit TinyBase's source in exactly one place`);
-    }
-    source = source.replace(from, () => to);
-  }
-  return import('data:text/javascript;base64,' + Buffer.from(source).toString('base64'));
-};
-
-const importAll = async (patches) =>
-  Object.assign(
-    {},
-    ...(await Promise.all(
-      MODULES.map((name) => importModule(name, patches.filter(({module}) => module == name))),
-    )),
-  );
-
-const published = await importAll([]);
-const mended = await importAll(JSON.parse(patchesJson));
-
-const DEPTH_LIMIT = 3;
-
-const encode = (thing) => {
-  switch (typeof thing) {
-    case 'undefined':
-      return {$: 'undefined'};
-    case 'number':
-      return Number.isFinite(thing) ? thing : {$: String(thing)};
-    case 'object':
-      if (thing === null) {
-        return null;
-      }
-      if (Array.isArray(thing)) {
-        return thing.map(encode);
-      }
-      return Object.fromEntries(Object.entries(thing).map(([id, child]) => [id, encode(child)]));
-    default:
-      return thing;
-  }
-};
-
-const isNumber = (thing) => typeof thing == 'number';
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
+// Each has its twin of the same name in functions.py.
 const FUNCTIONS = {
   // Row extractors
   nPlus1: (getCell) => (isNumber(getCell('n')) ? getCell('n') + 1 : undefined),
@@ -111,37 +67,16 @@ const FUNCTIONS = {
   onlyChangedValues: ([, values]) => [{}, values, 1],
 };
 
-const decode = (thing) => {
-  if (typeof thing != 'object' || thing === null) {
-    return thing;
-  }
-  if (Array.isArray(thing)) {
-    return thing.map(decode);
-  }
-  switch (thing.$) {
-    case undefined:
-      return Object.fromEntries(Object.entries(thing).map(([id, child]) => [id, decode(child)]));
-    case 'undefined':
-      return undefined;
-    case 'NaN':
-      return NaN;
-    case 'function':
-      if (!(thing.by in FUNCTIONS)) {
-        throw new Error('unknown function ' + thing.by);
-      }
-      return FUNCTIONS[thing.by];
-    default:
-      throw new Error('unknown tag ' + thing.$);
-  }
+const TAGS = {
+  function: ({by}) => {
+    if (!Object.hasOwn(FUNCTIONS, by)) {
+      throw new Error('unknown function ' + by);
+    }
+    return FUNCTIONS[by];
+  },
 };
 
 const ROWS = ['r0', 'r1', 'r2', 'r3', 'r4', '0', '1', '2', 'x', 'y', 'null', 'true'];
-
-const collect = (forEach) => {
-  const seen = [];
-  forEach((...args) => seen.push(args));
-  return seen;
-};
 
 const schematizerOf = ({createCustomSchematizer}) =>
   createCustomSchematizer(
@@ -154,18 +89,16 @@ const schematizerOf = ({createCustomSchematizer}) =>
     (_schema, _id, {optional}) => !optional,
   );
 
-const runScript = ({ops, mended: isMended = false}) => {
-  const tinybase = isMended ? mended : published;
+const runScript = ({ops, mended = false}) => {
+  const modules = tinybase(mended);
   const log = [];
-  const store = tinybase.createStore();
-  const indexes = tinybase.createIndexes(store);
-  const metrics = tinybase.createMetrics(store);
-  const relationships = tinybase.createRelationships(store);
-  const checkpoints = tinybase.createCheckpoints(store);
+  const store = modules.createStore();
+  const indexes = modules.createIndexes(store);
+  const metrics = modules.createMetrics(store);
+  const relationships = modules.createRelationships(store);
+  const checkpoints = modules.createCheckpoints(store);
   const objects = {store, indexes, metrics, relationships, checkpoints};
-  objects.schematizer = schematizerOf(tinybase);
-  let listeners = 0;
-  let depth = 0;
+  objects.schematizer = schematizerOf(modules);
 
   const seen = (thing) => {
     const name = Object.keys(objects).find((name) => objects[name] === thing);
@@ -191,12 +124,6 @@ const runScript = ({ops, mended: isMended = false}) => {
       [checkpoints.getCheckpointIds(), collect(checkpoints.forEachCheckpoint)],
     ]);
 
-  const content = () =>
-    collect(store.forEachTable).map(([tableId, forEachRow]) => [
-      tableId,
-      collect(forEachRow).map(([rowId, forEachCell]) => [rowId, encode(collect(forEachCell))]),
-    ]);
-
   const detail = (name, kind, ids) => {
     switch (kind) {
       case 'SliceIds':
@@ -217,99 +144,38 @@ const runScript = ({ops, mended: isMended = false}) => {
     }
   };
 
-  const createListener = (name, kind, {ops = [], times = 1} = {}) => {
-    const label = listeners++;
-    let calls = 0;
-    return (object, ...args) => {
-      const ids = args.filter((arg) => typeof arg != 'function');
-      log.push([
-        'call',
-        label,
-        kind,
-        seen(object),
-        ids.map(seen),
-        name == 'store' ? results() : detail(name, kind, ids),
-      ]);
-      calls++;
-      if (calls <= times && depth < DEPTH_LIMIT) {
-        depth++;
-        try {
-          runOps(ops);
-        } finally {
-          depth--;
-        }
-      }
-    };
-  };
-
   const special = {
     transaction: (ops, rollback) => store.transaction(() => runOps(ops), rollback ? () => true : undefined),
     listen: (name, kind, ids, behaviour, mutator) =>
       objects[name][`add${kind}Listener`](
-        ...decode(ids),
-        createListener(name, kind, behaviour),
+        ...decode(ids, TAGS),
+        createListener((label, object, ...args) => {
+          const ids = args.filter((arg) => typeof arg != 'function');
+          const found = name == 'store' ? results() : detail(name, kind, ids);
+          log.push(['call', label, kind, seen(object), ids.map(seen), found]);
+        }, behaviour),
         ...(name == 'store' && !kind.endsWith('Transaction') ? [mutator] : []),
       ),
     guard: (kind, by) => {
-      objects.middleware = tinybase.createMiddleware(store);
-      const callback = decode(by);
+      objects.middleware = modules.createMiddleware(store);
+      const callback = decode(by, TAGS);
       objects.middleware[`add${kind}Callback`]((...args) => {
         log.push(['guard', kind, encode(args)]);
         return callback(...args);
       });
     },
-    create: (kind) => tinybase[`create${kind}`](store),
-    iterate: (name, method, ...ids) => {
-      const visited = [];
-      const descend = (id, child) => {
-        if (typeof child == 'function') {
-          visited.push([id]);
-          child(descend);
-        } else {
-          visited.push([id, encode(child)]);
-        }
-      };
-      objects[name][method](...ids, descend);
-      return visited;
-    },
+    create: (kind) => modules[`create${kind}`](store),
+    iterate: (name, method, ...ids) => visited(objects[name], method, ...ids),
   };
 
-  const runOp = ([method, ...args]) => {
-    try {
-      let result;
-      if (Object.hasOwn(special, method)) {
-        result = special[method](...args);
-      } else {
-        const [name, own] = method.includes('.') ? method.split('.') : ['store', method];
-        result = objects[name][own](...args.map(decode));
-      }
-      log.push(['=', seen(result)]);
-    } catch (error) {
-      log.push(['!', error.constructor == Error ? error.message : error.constructor.name]);
-      throw error;
-    }
+  const callMethod = (method, args) => {
+    const [name, own] = method.includes('.') ? method.split('.') : ['store', method];
+    return objects[name][own](...decode(args, TAGS));
   };
 
-  const runOps = (ops) => ops.forEach(runOp);
+  const {runOps, runAndLook, createListener} = createRunner(log, special, callMethod, seen);
 
-  let last = '';
-  for (const op of ops) {
-    try {
-      runOp(op);
-    } catch {
-      // the log has it
-    }
-    const state = [content(), encode(store.getValues()), results()];
-    const stateJson = JSON.stringify(state);
-    if (stateJson != last) {
-      last = stateJson;
-      log.push(['state', ...state]);
-    }
-  }
-  return log;
+  return runAndLook(ops, () => ['state', tablesInOrder(store), encode(store.getValues()), results()], null);
 };
 
-for await (const line of createInterface({input: process.stdin, crlfDelay: Infinity})) {
-  const {scripts} = JSON.parse(line);
-  process.stdout.write(JSON.stringify({traces: scripts.map(runScript)}) + '\n');
-}
+await serve(runScript);

@@ -1,7 +1,6 @@
 """Runs scripts on what is derived from a replicell Store and traces it, as runner.mjs does on TinyBase.
 
-A script is plain JSON: ``{"ops": [...], "mended": bool}``. An operation is ``[method, *arguments]`` with
-TinyBase's method name, that of a module as ``"indexes.setIndexDefinition"``, or one of
+The method of a module is named as in ``"indexes.setIndexDefinition"``. An operation may also be
 
 * ``["transaction", ops, rollback]``, undone at the end if `rollback`;
 * ``["listen", object, kind, ids, {"ops": [...], "times": n}, mutator]``: a listener that carries out
@@ -9,7 +8,7 @@ TinyBase's method name, that of a module as ``"indexes.setIndexDefinition"``, or
 * ``["guard", kind, function]``: a callback of middleware; ``["create", kind]``: another ``createX(store)``;
 * ``["iterate", object, method, *ids]``: one of the forEach methods.
 
-Functions are named, see functions.py. A trace is a list of events: ``["=", result]`` and ``["!", error]`` end
+Functions are named, see functions.py. The events of a trace: ``["=", result]`` and ``["!", error]`` end
 an operation, ``["call", listener, kind, object, arguments, results]`` is a listener's call, ``["guard", kind,
 arguments]`` one of a callback, and ``["state", tables, values, results]`` follows an outermost operation that
 changed any of these.
@@ -17,8 +16,7 @@ changed any of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 from replicell.store import (
@@ -37,13 +35,12 @@ from replicell.store import (
     create_relationships,
 )
 from tests.conformance.derived.functions import FUNCTIONS
-from tests.conformance.twin import Script, Trace, camel_case, message_of, same, snake_case
-from tests.conformance.values import decode as decode_plain
-from tests.conformance.values import encode as encode_plain
+from tests.conformance.twin import Script, Trace, Twin, camel_case, snake_case
+from tests.conformance.values import decode
 
 __all__ = ["run_script"]
 
-DEPTH_LIMIT = 3
+TAGS: dict[str, Callable[[dict[str, Any]], Any]] = {"function": lambda thing: FUNCTIONS[thing["by"]]}
 ROWS = ("r0", "r1", "r2", "r3", "r4", "0", "1", "2", "x", "y", "null", "true")
 CREATORS: dict[str, Callable[[Store], Any]] = {
     "Indexes": create_indexes,
@@ -78,7 +75,7 @@ DETAILED_KINDS = {
 
 def run_script(script: Script) -> Trace:
     """Carry out a script on a new store and return its trace."""
-    return Twin(script).run()
+    return DerivedTwin(script).run()
 
 
 def unwrap(
@@ -101,11 +98,10 @@ def schematizer() -> Schematizer:
     )
 
 
-class Twin:
+class DerivedTwin(Twin):
     def __init__(self, script: Script) -> None:
-        self.script = script
-        self.trace: Trace = []
-        self.store = store = Store()
+        super().__init__(script, Store())
+        store = self.store
         self.indexes: Indexes = create_indexes(store)
         self.metrics: Metrics = create_metrics(store)
         self.relationships: Relationships = create_relationships(store)
@@ -118,46 +114,25 @@ class Twin:
             "checkpoints": self.checkpoints,
             "schematizer": schematizer(),
         }
-        self.listeners = 0
-        self.depth = 0
-        self.special: dict[str, Callable[..., Any]] = {
+        self.special = {
             "transaction": self.transaction,
             "listen": self.listen,
             "guard": self.guard,
             "create": lambda kind: CREATORS[kind](self.store),
-            "iterate": self.iterate,
+            "iterate": lambda name, *rest: self.visited(self.objects[name], *rest),
         }
 
     def run(self) -> Trace:
-        last: Any = None
-        for op in self.script["ops"]:
-            with suppress(Exception):  # the trace has it
-                self.run_op(op)
-            state = [self.content(), self.encode(self.store.get_values()), self.results()]
-            if not same(state, last):
-                last = state
-                self.trace.append(["state", *state])
-        return self.trace
+        return self.run_and_look(self.state, None)
 
-    def run_ops(self, ops: Sequence[list[Any]]) -> None:
-        for op in ops:
-            self.run_op(op)
-
-    def run_op(self, op: list[Any]) -> None:
-        method, *args = op
-        try:
-            special = self.special.get(method)
-            result = special(*args) if special else self.call_method(method, args)
-            self.trace.append(["=", self.encode(result)])
-        except Exception as error:
-            self.trace.append(["!", message_of(error)])
-            raise
+    def state(self) -> list[Any]:
+        return ["state", self.tables_in_order(), self.encode(self.store.get_values()), self.results()]
 
     def call_method(self, method: str, args: list[Any]) -> Any:
         name, _, own = method.rpartition(".")
         name = name or "store"
         function = getattr(self.objects[name], snake_case(own))
-        arguments = [self.decode(arg) for arg in args]
+        arguments = [decode(arg, TAGS) for arg in args]
         full_name = f"{name}.{own}"
         if own.endswith("Definition"):
             arguments = [None if argument is MISSING else argument for argument in arguments]
@@ -172,21 +147,11 @@ class Twin:
             return MISSING
         return result
 
-    def decode(self, arg: Any) -> Any:
-        if isinstance(arg, list):
-            return [self.decode(child) for child in arg]
-        if isinstance(arg, dict):
-            if arg.get("$") == "function":
-                return FUNCTIONS[arg["by"]]
-            if "$" not in arg:
-                return {key: self.decode(child) for key, child in arg.items()}
-        return decode_plain(arg, self.trace.append)
-
     def encode(self, thing: Any) -> Any:
         for name, known in self.objects.items():
             if thing is known:
                 return {"$": name}
-        return encode_plain(thing)
+        return super().encode(thing)
 
     def transaction(self, ops: list[Any], rollback: bool = False) -> Any:
         self.store.transaction(lambda: self.run_ops(ops), (lambda store: True) if rollback else None)
@@ -200,34 +165,19 @@ class Twin:
         behaviour: dict[str, Any] | None = None,
         mutator: bool | None = None,
     ) -> Any:
-        listener = self.listener(name, kind, behaviour or {})
-        add = getattr(self.objects[name], f"add_{snake_case(kind)}_listener")
-        arguments = [self.decode(id) for id in ids]
-        if name == "store" and not kind.endswith("Transaction"):
-            return add(*arguments, listener, bool(mutator))
-        return add(*arguments, listener)
-
-    def listener(self, name: str, kind: str, behaviour: dict[str, Any]) -> Callable[..., None]:
-        label = self.listeners
-        self.listeners += 1
-        calls = 0
-
-        def listener(thing: Any, *args: Any) -> None:
-            nonlocal calls
+        def hear(label: int, thing: Any, *args: Any) -> None:
             ids = [arg for arg in args if not callable(arg)]
             found = self.results() if name == "store" else self.detail(name, kind, ids)
             self.trace.append(
                 ["call", label, kind, self.encode(thing), [self.encode(id) for id in ids], found]
             )
-            calls += 1
-            if calls <= behaviour.get("times", 1) and self.depth < DEPTH_LIMIT:
-                self.depth += 1
-                try:
-                    self.run_ops(behaviour.get("ops", []))
-                finally:
-                    self.depth -= 1
 
-        return listener
+        listener = self.listener(hear, behaviour)
+        add = getattr(self.objects[name], f"add_{snake_case(kind)}_listener")
+        arguments = [decode(id, TAGS) for id in ids]
+        if name == "store" and not kind.endswith("Transaction"):
+            return add(*arguments, listener, bool(mutator))
+        return add(*arguments, listener)
 
     def detail(self, name: str, kind: str, ids: list[Any]) -> Any:
         if kind in DETAILED_KINDS:
@@ -243,7 +193,7 @@ class Twin:
 
     def guard(self, kind: str, by: dict[str, str]) -> Any:
         self.objects["middleware"] = create_middleware(self.store)
-        callback = self.decode(by)
+        callback = decode(by, TAGS)
 
         def guard(*args: Any) -> Any:
             self.trace.append(["guard", kind, self.encode(list(args))])
@@ -252,35 +202,9 @@ class Twin:
         getattr(self.objects["middleware"], f"add_{snake_case(kind)}_callback")(guard)
         return MISSING
 
-    def iterate(self, name: str, method: str, *ids: str) -> list[Any]:
-        visited: list[Any] = []
-
-        def descend(id: str, child: Any) -> None:
-            if callable(child):
-                visited.append([id])
-                child(descend)
-            else:
-                visited.append([id, self.encode(child)])
-
-        getattr(self.objects[name], snake_case(method))(*ids, descend)
-        return visited
-
     def checkpoint_ids(self) -> list[Any]:
         backward, current, forward = self.checkpoints.get_checkpoint_ids()
         return [backward, MISSING if current is None else current, forward]
-
-    def content(self) -> list[Any]:
-        store = self.store
-        return [
-            [
-                table_id,
-                [
-                    [row_id, [[cell_id, encode_plain(cell)] for cell_id, cell in row.items()]]
-                    for row_id, row in store.get_table(table_id).items()
-                ],
-            ]
-            for table_id in store.get_table_ids()
-        ]
 
     def results(self) -> Any:
         indexes, metrics, relationships = self.indexes, self.metrics, self.relationships

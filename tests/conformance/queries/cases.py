@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance.twin import Script
+from tests.conformance.case import Case
 from tests.conformance.values import UNDEFINED
 
-__all__ = ["CASES", "ROWS", "QueryCase"]
+__all__ = ["CASES", "ROWS"]
 
 ROWS = range(98, 113)
-
-
-@dataclass(frozen=True)
-class QueryCase:
-    """A script and the row of the feature list that it shows; a mended one shows what TinyBase gets wrong."""
-
-    row: int
-    name: str
-    ops: list[list[Any]]
-    mended: bool = False
-
-    @property
-    def script(self) -> Script:
-        return {"ops": self.ops, "mended": self.mended}
 
 
 T1: dict[str, Any] = {
@@ -93,8 +78,8 @@ READS: list[list[Any]] = [
     ["read", "hasResultCell", "q", "r1", "n"],
 ]
 
-CASES: tuple[QueryCase, ...] = (
-    QueryCase(
+CASES: tuple[Case, ...] = (
+    Case(
         98,
         "select a cell, a joined cell, a function, under other ids",
         [
@@ -110,17 +95,17 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         98,
         "unnamed functions are numbered",
         [*FILLED, define("q", SELECT_N, said("select", fn="double"), said("select", fn="rowId")), *WRITES],
     ),
-    QueryCase(
+    Case(
         98,
         "of two cells with one id the later counts",
         [*FILLED, define("q", said("select", "a", as_="x"), said("select", "n", as_="x")), *WRITES],
     ),
-    QueryCase(
+    Case(
         99,
         "all cells of a row, also of a joined one with a prefix",
         [
@@ -129,7 +114,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         99,
         "a mapper, and selects that come after",
         [
@@ -138,7 +123,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         100,
         "join by a cell and by a function, under an alias",
         [
@@ -153,7 +138,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         100,
         "join from a join, and a table to itself",
         [
@@ -171,7 +156,7 @@ CASES: tuple[QueryCase, ...] = (
         ],
         mended=True,
     ),
-    QueryCase(
+    Case(
         101,
         "where a function, a cell, a joined cell, an absent cell",
         [
@@ -182,7 +167,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         102,
         "group by count, sum, avg, min, max",
         [
@@ -196,7 +181,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         102,
         "functions that aggregate, with and without short cuts",
         [
@@ -211,7 +196,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         103,
         "having a function or a value, and having without group",
         [
@@ -227,7 +212,7 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         104,
         "parameters, and listeners to them",
         [
@@ -246,7 +231,7 @@ CASES: tuple[QueryCase, ...] = (
             ["delQueryDefinition", "q"],
         ],
     ),
-    QueryCase(
+    Case(
         105,
         "a query of a query, and one that joins a query",
         [
@@ -263,12 +248,12 @@ CASES: tuple[QueryCase, ...] = (
             *WRITES,
         ],
     ),
-    QueryCase(
+    Case(
         106,
         "the getters, of what is there and of what is not",
         [*FILLED, *READS, define("q", SELECT_N), *READS, ["read", "getResultCell", "q", "r9", "n"]],
     ),
-    QueryCase(
+    Case(
         107,
         "sorted row ids of a result",
         [
@@ -280,8 +265,8 @@ CASES: tuple[QueryCase, ...] = (
             ["read", "getResultSortedRowIds", "none", "n", False, 0, UNDEFINED],
         ],
     ),
-    QueryCase(108, "result listeners of all kinds", [*FILLED, *LISTENERS, define("q", SELECT_N), *WRITES]),
-    QueryCase(
+    Case(108, "result listeners of all kinds", [*FILLED, *LISTENERS, define("q", SELECT_N), *WRITES]),
+    Case(
         108,
         "a listener to any query hears of those to come",
         [
@@ -295,7 +280,7 @@ CASES: tuple[QueryCase, ...] = (
             ["setCell", "t1", "r1", "n", 99],
         ],
     ),
-    QueryCase(
+    Case(
         109,
         "rows that come back come last, and rows without a cell are none",
         [
@@ -307,7 +292,7 @@ CASES: tuple[QueryCase, ...] = (
             ["setCell", "t1", "r4", "n", 0],
         ],
     ),
-    QueryCase(
+    Case(
         110,
         "groups take free row ids, the oldest first",
         [
@@ -321,7 +306,7 @@ CASES: tuple[QueryCase, ...] = (
             ["setRow", "t1", "r7", {"a": "v", "n": 1}],
         ],
     ),
-    QueryCase(
+    Case(
         110,
         "a hidden group keeps its row id",
         [
@@ -340,7 +325,7 @@ CASES: tuple[QueryCase, ...] = (
         ],
         mended=True,
     ),
-    QueryCase(
+    Case(
         111,
         "a new definition tells of differences only, and one that fails changes nothing",
         [
@@ -353,7 +338,7 @@ CASES: tuple[QueryCase, ...] = (
             ["setCell", "t1", "r3", "n", 5],
         ],
     ),
-    QueryCase(
+    Case(
         112,
         "which queries there are, deleting, and stats",
         [

@@ -1,85 +1,57 @@
-"""Runs scripts over queries on both sides and says where they differ."""
+"""How traces of queries are compared, and which scripts mean something."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+import math
+from itertools import groupby
 from typing import Any
-from unittest.mock import patch
 
-from replicell.store.queries.plan import Slot
-from tests.conformance.compare import BATCH, Difference, side
-from tests.conformance.original import NODE_MODULES, Original
-from tests.conformance.queries.differences import PATCHES, first_difference
-from tests.conformance.queries.generate import random_script
-from tests.conformance.queries.twin import run_script
-from tests.conformance.shrink import shrink
 from tests.conformance.twin import Script, Trace
 
-__all__ = ["OriginalQueries", "compare_seeds", "describe", "differs", "shrunk"]
+__all__ = ["first_difference", "is_whole"]
 
-RUNNER = Path(__file__).with_name("runner.mjs")
-
-
-class OriginalQueries(Original):
-    """TinyBase's queries under Node."""
-
-    def __init__(self) -> None:
-        patches = json.dumps([{"name": p.name, "from": p.original, "to": p.mended} for p in PATCHES])
-        self._process = subprocess.Popen(
-            ["node", str(RUNNER), str(NODE_MODULES), patches],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+CELL = ["call", "ResultCell"]
 
 
-def differs(original: Original, script: Script) -> Difference | None:
-    """Run one script on both sides."""
-    return difference(script, original.run(script), run_script(script))
+def first_difference(original: Trace, ours: Trace) -> int | None:
+    """Return the index of the first event that differs.
 
-
-def difference(script: Script, theirs: Trace, ours: Trace, seed: int | None = None) -> Difference | None:
-    """Compare two traces.
-
-    TinyBase also looks at rows in which nothing that matters has changed, so that what comes into a result in
-    one transaction may come in another order. If that is all, a run that looks at them too is the same.
+    Numbers may differ by rounding, errors in wording, and the cells of one row may be told of in any order.
     """
-    if first_difference(theirs, ours) is None:
-        return None
-    with patch.object(Slot, "needs_any", return_value=True):
-        ours = run_script(script)
-    at = first_difference(theirs, ours)
-    return None if at is None else Difference(script, theirs, ours, at, seed)
+    original, ours = cells_in_order(original), cells_in_order(ours)
+    for index, (theirs, own) in enumerate(zip(original, ours, strict=False)):
+        if not same(theirs, own) and not (theirs[0] == own[0] == "!"):
+            return index
+    return None if len(original) == len(ours) else min(len(original), len(ours))
 
 
-def compare_seeds(original: Original, seeds: range) -> Iterator[Difference]:
-    """Run the script of each seed on both sides, at the same time, and give those that differ."""
-    for start in range(0, len(seeds), BATCH):
-        batch = seeds[start : start + BATCH]
-        scripts = [random_script(seed) for seed in batch]
-        original.send(scripts)
-        own = [run_script(script) for script in scripts]
-        for seed, script, theirs, ours in zip(batch, scripts, original.receive(), own, strict=True):
-            found = difference(script, theirs, ours, seed)
-            if found is not None:
-                yield found
+def cells_in_order(trace: Trace) -> Trace:
+    """Sort each run of calls that tell of the cells of one row."""
+    ordered: Trace = []
+    for _, events in groupby(trace, key=lambda event: event[3:5] if event[:1] + event[2:3] == CELL else None):
+        run = list(events)
+        ordered += sorted(run, key=lambda event: str(event[5])) if run[0][:1] + run[0][2:3] == CELL else run
+    return ordered
 
 
-def shrunk(original: Original, found: Difference) -> Difference:
-    """Make the script of a difference as small as it goes."""
-    script = shrink(
-        found.script, lambda script: is_whole(script["ops"]) and differs(original, script) is not None
-    )
-    smaller = differs(original, script) or found
-    return Difference(smaller.script, smaller.original, smaller.ours, smaller.at, found.seed)
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(child, other[key]) for key, child in one.items())
+    return bool(one == other)
 
 
-def is_whole(ops: list[Any]) -> bool:
+def is_whole(script: Script) -> bool:
     """Tell whether every definition still says what it takes to mean anything."""
+    return are_whole(script["ops"])
+
+
+def are_whole(ops: list[Any]) -> bool:
     for op in ops:
         if op[0] == "define":
             needed = {"select": 1, "join": 2, "where": 1, "group": 2, "having": 1}
@@ -96,20 +68,6 @@ def is_whole(ops: list[Any]) -> bool:
                 for kind, count, function in counts
             ):
                 return False
-        elif op[0] == "transaction" and not is_whole(op[1]):
+        elif op[0] == "transaction" and not are_whole(op[1]):
             return False
     return True
-
-
-def describe(found: Difference) -> str:
-    """Say in text what differs: the script and both traces around the first difference."""
-    ops = "\n".join(f"  {json.dumps(op)}" for op in found.script["ops"])
-    return "\n".join(
-        [
-            f"queries differ from TinyBase in seed {found.seed} (mended: {found.script.get('mended')})",
-            f"script:\n{ops}",
-            f"first difference at event {found.at}",
-            *side("TinyBase", found.original, found.at),
-            *side("replicell", found.ours, found.at),
-        ]
-    )

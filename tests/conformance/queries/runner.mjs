@@ -1,43 +1,9 @@
-// Runs scripts over queries on the real TinyBase: one JSON request a line in, one answer a line out.
-//
-//   {"scripts": [...]}  ->  {"traces": [...]}
-//
-// Scripts and traces are described in twin.py, which does the same on replicell.
+// Runs scripts over TinyBase's queries, as twin.py does on replicell's.
 
-import {readFileSync} from 'node:fs';
-import {join as joinPath} from 'node:path';
-import {createInterface} from 'node:readline';
-import {pathToFileURL} from 'node:url';
+import {collect, decode, encode, importTinyBase, isNumber, serve} from '../harness.mjs';
 
-const [nodeModules, patchesJson] = process.argv.slice(2);
-const moduleOf = (name) => joinPath(nodeModules, 'tinybase', name, 'index.js');
+const tinybase = await importTinyBase('store', 'queries');
 
-const importMended = async () => {
-  let source = readFileSync(moduleOf('queries'), 'utf8');
-  for (const {name, from, to} of JSON.parse(patchesJson)) {
-    if (source.split(from).length != 2) {
-      throw new Error(`the patch "${name}" does not fit TinyBase's source in exactly one place`);
-    }
-    source = source.replace(from, () => to);
-  }
-  return import('data:text/javascript;base64,' + Buffer.from(source).toString('base64'));
-};
-
-const {createStore} = await import(pathToFileURL(moduleOf('store')).href);
-const {createQueries: createRealQueries} = await import(pathToFileURL(moduleOf('queries')).href);
-const {createQueries: createMendedQueries} = await importMended();
-
-const encode = (thing) =>
-  thing === undefined
-    ? {$: 'undefined'}
-    : Array.isArray(thing)
-      ? thing.map(encode)
-      : typeof thing == 'object' && thing !== null
-        ? Object.fromEntries(Object.entries(thing).map(([key, child]) => [key, encode(child)]))
-        : thing;
-const decode = (thing) => (thing?.$ == 'undefined' ? undefined : thing);
-
-const isNumber = (thing) => typeof thing == 'number';
 const numberOr = (thing, other) => (isNumber(thing) ? thing : other);
 
 // Each has its twin of the same name in twin.py.
@@ -72,7 +38,7 @@ const buildOf =
   ({select, selectAll, join, where, group, having, param}) =>
     clauses.forEach(([kind, {args = [], as, fn, fns = []}]) => {
       const given = [
-        ...args.map((arg) => (arg?.$ == 'param' ? param(arg.value) : decode(arg))),
+        ...decode(args, {param: ({value}) => param(value)}),
         ...(fn ? [functions[fn]] : []),
         ...fns.map((name) => functions[name]),
       ];
@@ -96,8 +62,9 @@ const buildOf =
 
 const runScript = ({ops, mended = false}) => {
   const trace = [];
+  const {createStore, createQueries} = tinybase(mended);
   const store = createStore();
-  const queries = (mended ? createMendedQueries : createRealQueries)(store);
+  const queries = createQueries(store);
   const listenerIds = [];
 
   const hear = (kind) => {
@@ -121,12 +88,12 @@ const runScript = ({ops, mended = false}) => {
       ),
     transaction: (ops) => store.transaction(() => ops.forEach(runOp)),
     listen: (kind, ids) => {
-      const listenerId = queries[`add${kind}Listener`](...ids.map(decode), hear(kind));
+      const listenerId = queries[`add${kind}Listener`](...decode(ids), hear(kind));
       listenerIds.push(listenerId);
     },
     unlisten: (label) => queries.delListener(listenerIds[label] ?? 'none'),
     stats: () => trace.push(['stats', queries.getListenerStats()]),
-    read: (method, ...args) => trace.push(['read', method, encode(queries[method](...args.map(decode)))]),
+    read: (method, ...args) => trace.push(['read', method, encode(queries[method](...decode(args)))]),
   };
 
   const runOp = ([method, ...args]) => {
@@ -134,7 +101,7 @@ const runScript = ({ops, mended = false}) => {
       if (Object.hasOwn(special, method)) {
         special[method](...args);
       } else {
-        (method.includes('Query') || method.includes('Param') ? queries : store)[method](...args.map(decode));
+        (method.includes('Query') || method.includes('Param') ? queries : store)[method](...decode(args));
       }
     } catch (error) {
       trace.push(['!', error.message]);
@@ -143,12 +110,10 @@ const runScript = ({ops, mended = false}) => {
 
   const results = () =>
     queries.getQueryIds().map((queryId) => {
-      const rows = [];
-      queries.forEachResultRow(queryId, (rowId, forEachCell) => {
-        const cells = [];
-        forEachCell((cellId, cell) => cells.push([cellId, encode(cell)]));
-        rows.push([rowId, cells.sort(([id1], [id2]) => (id1 < id2 ? -1 : 1))]);
-      });
+      const rows = collect(queries.forEachResultRow, queryId).map(([rowId, forEachCell]) => [
+        rowId,
+        encode(collect(forEachCell)).sort(([id1], [id2]) => (id1 < id2 ? -1 : 1)),
+      ]);
       return [queryId, queries.getTableId(queryId), queries.getParamValues(queryId), rows];
     });
 
@@ -159,7 +124,4 @@ const runScript = ({ops, mended = false}) => {
   return trace;
 };
 
-for await (const line of createInterface({input: process.stdin, crlfDelay: Infinity})) {
-  const {scripts} = JSON.parse(line);
-  process.stdout.write(JSON.stringify({traces: scripts.map(runScript)}) + '\n');
-}
+await serve(runScript);

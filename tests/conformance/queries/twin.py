@@ -1,7 +1,7 @@
 """Runs scripts over queries on replicell and traces what is seen, as runner.mjs does on TinyBase.
 
-A script is plain JSON: ``{"ops": [...], "mended": bool}``. An operation is ``[method, *arguments]`` with
-TinyBase's method name (of the queries if it speaks of queries or parameters, else of the store), or one of
+A method is one of the queries if its name speaks of queries or parameters, else of the store. An operation
+may also be
 
 * ``["define", query, {"table": id} or {"query": id}, clauses, params]``, where a clause is ``[kind, {"args":
   [...], "fn": name, "fns": [...], "as": id}]``: plain arguments, a function after them, more of them, a name;
@@ -18,16 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from replicell.store import MISSING, QueryBuilder, create_queries, create_store
-from tests.conformance.twin import Script, Trace, camel_case, snake_case
-from tests.conformance.values import UNDEFINED, encode
+from replicell.store.queries.plan import Slot
+from tests.conformance.twin import Script, Trace, Twin, camel_case, snake_case
+from tests.conformance.values import UNDEFINED, decode, encode, is_number
 
-__all__ = ["FUNCTIONS", "run_script"]
-
-
-def is_number(thing: Any) -> bool:
-    return isinstance(thing, (int, float)) and not isinstance(thing, bool)
+__all__ = ["run_script", "run_script_looking_at_all_rows"]
 
 
 def number_or(thing: Any, other: float) -> Any:
@@ -73,20 +71,23 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def run_script(script: Script) -> Trace:
     """Carry out a script on a new store with queries and return its trace."""
-    return Twin(script).run()
+    return QueriesTwin(script).run()
 
 
-def decode(thing: Any) -> Any:
-    return MISSING if thing == UNDEFINED else thing
+def run_script_looking_at_all_rows(script: Script) -> Trace:
+    """Do the same as TinyBase does it.
+
+    TinyBase also looks at rows in which nothing that matters has changed, so that what comes into a result in
+    one transaction may come in another order.
+    """
+    with patch.object(Slot, "needs_any", return_value=True):
+        return run_script(script)
 
 
 def build_of(clauses: list[Any]) -> Callable[[QueryBuilder], None]:
     def build(q: QueryBuilder) -> None:
         for kind, clause in clauses:
-            given = [
-                q.param(arg["value"]) if isinstance(arg, dict) and arg.get("$") == "param" else decode(arg)
-                for arg in clause.get("args", [])
-            ]
+            given = decode(clause.get("args", []), {"param": lambda arg: q.param(arg["value"])})
             given += [FUNCTIONS[name] for name in (clause.get("fn"), *clause.get("fns", [])) if name]
             said = getattr(q, snake_case(kind))(*given)
             if clause.get("as") is not None:
@@ -95,14 +96,12 @@ def build_of(clauses: list[Any]) -> Callable[[QueryBuilder], None]:
     return build
 
 
-class Twin:
+class QueriesTwin(Twin):
     def __init__(self, script: Script) -> None:
-        self.script = script
-        self.trace: Trace = []
-        self.store = create_store()
+        super().__init__(script, create_store())
         self.queries = create_queries(self.store)
         self.listener_ids: list[str] = []
-        self.special: dict[str, Callable[..., Any]] = {
+        self.special = {
             "define": self.define,
             "transaction": self.transaction,
             "listen": self.listen,
@@ -119,14 +118,18 @@ class Twin:
 
     def run_op(self, op: list[Any]) -> None:
         method, *args = op
+        special = self.special.get(method)
         try:
-            if method in self.special:
-                self.special[method](*args)
-                return
-            target = self.queries if "Query" in method or "Param" in method else self.store
-            getattr(target, snake_case(method))(*map(decode, args))
+            if special:
+                special(*args)
+            else:
+                self.call_method(method, args)
         except Exception as error:
             self.trace.append(["!", str(error)])
+
+    def call_method(self, method: str, args: list[Any]) -> Any:
+        target = self.queries if "Query" in method or "Param" in method else self.store
+        return getattr(target, snake_case(method))(*decode(args, {}))
 
     def define(
         self, query_id: str, source: dict[str, str], clauses: list[Any], params: dict[str, Any] | None = None
@@ -139,8 +142,7 @@ class Twin:
 
     def transaction(self, ops: list[Any]) -> None:
         with self.store.transaction():
-            for op in ops:
-                self.run_op(op)
+            self.run_ops(ops)
 
     def listen(self, kind: str, ids: list[Any]) -> None:
         label = len(self.listener_ids)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.conformance.cases.case import UNDEFINED, Case
+from tests.conformance.case import UNDEFINED, Case
 from tests.conformance.derived.cases.pets import PETS, listen, listen_to_all
 from tests.conformance.derived.functions import function
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.cases.case import UNDEFINED, Case
+from tests.conformance.case import UNDEFINED, Case
 from tests.conformance.derived.cases.pets import PETS, listen, listen_to_all
 from tests.conformance.derived.functions import function
 

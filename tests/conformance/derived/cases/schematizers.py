@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.conformance.cases.case import Case
+from tests.conformance.case import Case
 
 __all__ = ["CASES"]
 

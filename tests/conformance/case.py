@@ -22,7 +22,7 @@ KINDS_BY_IDS = {
 class Case:
     """A script and the row of the feature list that it shows.
 
-    A mended case shows what replicell does where TinyBase has a defect (see differences.py).
+    A mended case shows what replicell does where TinyBase has a defect (see patches.py).
     """
 
     row: int
@@ -36,9 +36,9 @@ class Case:
     def script(self) -> Script:
         return {
             "ops": self.ops,
+            "mended": self.mended,
             "probes": self.probes,
             "valueProbes": self.value_probes,
-            "mended": self.mended,
         }
 
 

@@ -1,32 +1,10 @@
-"""Where replicell differs from TinyBase 10.0.1 on purpose, and how traces are compared all the same.
-
-A defect of TinyBase that replicell mends is mended in a second copy of TinyBase too, by the one-line patches
-below, and scripts that touch it are compared with that copy. Scripts that do not touch any of them are
-compared with TinyBase exactly as it was published.
-"""
+"""Where the store differs from TinyBase 10.0.1 on purpose."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.conformance.family import Patch
 
-from tests.conformance.twin import Trace
-
-__all__ = ["PATCHES", "Patch", "first_difference"]
-
-
-@dataclass(frozen=True)
-class Patch:
-    """One replacement in TinyBase's source, which must fit in exactly one place.
-
-    `documented` is what docs/differences.md says of it.
-    """
-
-    name: str
-    documented: str
-    reason: str
-    original: str
-    mended: str
-
+__all__ = ["PATCHES"]
 
 PATCHES = (
     Patch(
@@ -200,11 +178,3 @@ PATCHES = (
         "hasValuesSchema: () => !!hasValuesSchema,",
     ),
 )
-
-
-def first_difference(original: Trace, ours: Trace) -> int | None:
-    """The index of the first event in which two traces differ, or None."""
-    for index, (theirs, own) in enumerate(zip(original, ours, strict=False)):
-        if theirs != own or repr(theirs) != repr(own):
-            return index
-    return None if len(original) == len(ours) else min(len(original), len(ours))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.cases.case import UNDEFINED, Case, listen
+from tests.conformance.case import UNDEFINED, Case, listen
 
 __all__ = ["READING"]
 

@@ -1,7 +1,7 @@
 """Random scripts from a seed.
 
 What a script may contain depends on whether it is compared with TinyBase as published or with its mended copy
-(see differences.py): as published, it either rolls back or holds objects and arrays, never both. Integer-like
+(see patches.py): as published, it either rolls back or holds objects and arrays, never both. Integer-like
 row ids, which JavaScript reorders in objects, appear only where no schema change copies the tables through an
 object.
 """
@@ -12,9 +12,7 @@ import json
 import random
 from typing import Any
 
-from tests.conformance.twin import Script
-from tests.conformance.values import UNDEFINED
-from tests.conformance.vocabulary import (
+from tests.conformance.store.vocabulary import (
     CELLS,
     HIDING_ERRORS,
     INVALID,
@@ -35,6 +33,8 @@ from tests.conformance.vocabulary import (
     VALUES,
     WRITES,
 )
+from tests.conformance.twin import Script
+from tests.conformance.values import UNDEFINED
 
 __all__ = ["random_script"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.cases.case import UNDEFINED, Case, listen, listen_to_all
+from tests.conformance.case import UNDEFINED, Case, listen, listen_to_all
 
 __all__ = ["WRITING"]
 

@@ -116,7 +116,7 @@ ITERATIONS = (
     ("forEachValue", ""),
 )
 
-# As published, these differ in what differences.py says of the order of schemas and of listener stats.
+# As published, these differ in what patches.py says of the order of schemas and of listener stats.
 UNLIKE_AS_PUBLISHED = {"getTablesSchemaJson", "getValuesSchemaJson", "getSchemaJson", "getListenerStats"}
 # As published, these ignore the errors of listeners.
 HIDING_ERRORS = {"setTablesJson", "setValuesJson"}

@@ -1,30 +1,10 @@
-"""TinyBase's derived modules under Node, as published and mended."""
+"""Where what is derived from a store differs from TinyBase 10.0.1 on purpose."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from tests.conformance.family import Patch
 
-from tests.conformance.differences import PATCHES as STORE_PATCHES
-from tests.conformance.original import NODE_MODULES, Original
-
-__all__ = ["PATCHES", "DerivedOriginal", "DerivedPatch"]
-
-RUNNER = Path(__file__).with_name("runner.mjs")
-
-
-@dataclass(frozen=True)
-class DerivedPatch:
-    """One replacement in the source of one of TinyBase's modules, which must fit in exactly one place."""
-
-    module: str
-    name: str
-    reason: str
-    original: str
-    mended: str
-
+__all__ = ["PATCHES"]
 
 TIDY = """
   const tidy = () =>
@@ -43,27 +23,27 @@ TIDY = """
 """
 
 PATCHES = (
-    DerivedPatch(
-        "store",
+    Patch(
         "a veto leaves no empty rows and tables",
+        "A veto leaves no empty rows and tables",
         "TinyBase creates rows and tables before it asks whether it may.",
         "  const fluentTransaction = (actions, ...args) => {\n"
         "    transaction(() => actions(...arrayMap(args, id)));\n",
         TIDY + "  const fluentTransaction = (actions, ...args) => {\n"
         "    transaction(() => [actions(...arrayMap(args, id)), tidy()]);\n",
     ),
-    DerivedPatch(
-        "store",
+    Patch(
         "a row that was vetoed has no id",
+        "`add_row` then returns `MISSING`",
         "TinyBase returns one.",
         "      return rowId;\n    });\n  const setPartialRow",
         "      tidy();\n"
         "      return collHas(mapGet(tablesMap, tableId), rowId) ? rowId : void 0;\n"
         "    });\n  const setPartialRow",
     ),
-    DerivedPatch(
-        "store",
+    Patch(
         "a row gets its defaults also where its middleware is asked",
+        "A row that one cell makes is offered to row callbacks with its defaults",
         "TinyBase leaves them out where one cell makes a new row.",
         "const prospectiveRow = {\n"
         "                  ...(existingRowMap ? mapToObj(existingRowMap) : {}),\n"
@@ -73,66 +53,55 @@ PATCHES = (
         "                  ? {...mapToObj(existingRowMap), [cellId2]: validCell}\n"
         "                  : addDefaultsToRow({[cellId2]: validCell}, tableId2, rowId2);",
     ),
-    DerivedPatch(
-        "indexes",
+    Patch(
         "slices with equal sort keys are sorted",
+        "TinyBase takes slices with equal sort keys for unsorted",
         "TinyBase takes them for unsorted and reports a change of their order where there is none.",
         "index == 0 || sorter(array[index - 1], value) <= 0,",
         "index == 0 || !(sorter(value, array[index - 1]) < 0),",
+        module="indexes",
     ),
-    DerivedPatch(
-        "indexes",
+    Patch(
         "an index without a sort key forgets the one it had",
+        "A sort key that goes is forgotten",
         "TinyBase sorts by the sort keys of the definition before.",
         "const sortKeys = mapGet(allSortKeys, id);\n    const processRow",
         "const sortKeys = mapGet(allSortKeys, id);\n"
         "    if (isUndefined(getSortKey)) collClear(sortKeys);\n    const processRow",
+        module="indexes",
     ),
-    DerivedPatch(
-        "indexes",
+    Patch(
         "a sort key that goes is forgotten",
+        "A sort key that goes is forgotten",
         "TinyBase goes on sorting by the last one a row had, even if the row was deleted and came again.",
         "mapSet(changedSortKeys, rowId, newSortKey);",
         "changedSortKeys.set(rowId, newSortKey);",
+        module="indexes",
     ),
-    DerivedPatch(
-        "metrics",
+    Patch(
         "a metric without a value is defined all the same",
+        "A metric without a value is defined all the same",
         "TinyBase calls MetricIds listeners again where such a metric is redefined.",
         "if (!collHas(things, id)) {",
         "if (!collHas(allRowValues, id)) {",
+        module="metrics",
     ),
-    DerivedPatch(
-        "metrics",
+    Patch(
         "metrics come in the order in which they were defined",
+        "metrics are gone through in the order of their definition",
         "TinyBase goes through them in the order in which they came to have a value.",
         "const forEachThing = (cb) => mapForEach(things, cb);",
         "const forEachThing = (cb) =>\n"
         "    mapForEach(tableIds, (id) => ifNotUndefined(mapGet(things, id), (thing) => cb(id, thing)));",
+        module="metrics",
     ),
-    DerivedPatch(
-        "metrics",
+    Patch(
         "averages do not drift",
+        "Sums and averages do not drift",
         "TinyBase changes an average by rounded steps, so that it depends on its history.",
         "  const [aggregate, aggregateAdd, aggregateRemove, aggregateReplace] =\n    aggregators;\n",
         "  const [aggregate, aggregateAdd, aggregateRemove, aggregateReplace] =\n    aggregators;\n"
         "  force ||= aggregators === mapGet(numericAggregators, AVG);\n",
+        module="metrics",
     ),
 )
-
-
-class DerivedOriginal(Original):
-    """TinyBase's derived modules, given scripts and answering with traces."""
-
-    def __init__(self) -> None:
-        patches = [
-            {"module": "store", "name": p.name, "from": p.original, "to": p.mended} for p in STORE_PATCHES
-        ]
-        patches += [{"module": p.module, "name": p.name, "from": p.original, "to": p.mended} for p in PATCHES]
-        self._process = subprocess.Popen(
-            ["node", str(RUNNER), str(NODE_MODULES), json.dumps(patches)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
