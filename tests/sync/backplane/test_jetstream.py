@@ -61,12 +61,13 @@ def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], rul
 
 def test_only_the_module_about_jetstream_needs_its_package_and_says_how_to_get_it() -> None:
     program = (
-        "import sys; sys.modules['nats'] = None; import replicell.sync, replicell.sync.backplane\n"
+        "import sys; sys.modules['nats'] = None\n"
+        "import replicell.sync.errors, replicell.sync.backplane\n"
         "try:\n    import replicell.sync.backplane.jetstream\n"
         "except replicell.sync.errors.MissingPackageError as error: print(error)"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stdout == 'JetStream needs nats-py: pip install "replicell[cluster]"\n'
+    assert ended.stdout == 'JetStream needs the package nats-py: pip install "replicell[cluster]"\n'
 
 
 async def test_a_backplane_that_is_not_started_opens_no_room() -> None:
