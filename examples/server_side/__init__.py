@@ -1,0 +1,1 @@
+"""Servers with code of their own in the rooms."""
