@@ -21,8 +21,8 @@ movies:  ## 3,201 films and all that is derived from them, live
 	@$(BIN)/python -m examples.movies
 
 test:  ## all tests, the documentation's programs among them; ARGS="-k name" chooses
-	@tools/prepare --dev --node --browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@tools/prepare --dev --node --screens
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check:  ## style, types, architecture, packaging
 	@tools/prepare --dev --bench

@@ -32,7 +32,7 @@ def chromium_path() -> str:
     """Return where Chromium is, or skip the test."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
-        pytest.skip("Chromium is missing: apt-get install chromium, or tools/prepare --browser, installs it")
+        pytest.skip("Chromium is missing: apt-get install chromium, or tools/prepare --screens, installs it")
     return found
 
 

@@ -18,7 +18,7 @@ import replicell
 from replicell.sync import SyncServer
 from tests.e2e.notebooks.lab import write_notebook
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("notebooks")]
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
 TABLES = {"work": {"task": {"type": "string"}, "who": {"type": "string"}, "hours": {"type": "number"}}}

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.notebooks.browser import chromium_path, dark, launched, page_of
 from tests.e2e.notebooks.lab import Kernel, Lab, running_lab, write_notebook
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("notebooks")]
 EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
 
 CELLS = [

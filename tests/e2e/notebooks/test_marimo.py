@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.notebooks.browser import chromium_path, dark, launched, page_of
 from tests.e2e.notebooks.marimo_server import running_marimo
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("notebooks")]
 EXAMPLES = Path(__file__).parents[3] / "examples" / "notebooks"
 
 NOTEBOOK = """
