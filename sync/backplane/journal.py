@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS replicell_log_marks(
     PRIMARY KEY (site_id, epoch, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replicell_log_parts(
     site_id BLOB NOT NULL, run BLOB NOT NULL, batch INTEGER NOT NULL, number INTEGER NOT NULL,
-    chunk BLOB NOT NULL, PRIMARY KEY (site_id, run, batch, number));
+    chunk BLOB NOT NULL, PRIMARY KEY (run, batch, number));
 """
 
 
@@ -356,11 +356,9 @@ def _whole(conn: apsw.Connection, part: Part) -> bytes | None:
     """Return the content of the publication that this part completes, None as long as more is to come."""
     if part.parts == 1:
         return part.chunk
-    conn.execute(
-        # Of a node that has begun another publication the older one will not be completed.
-        "DELETE FROM replicell_log_parts WHERE site_id = ? AND (run IS NOT ? OR batch IS NOT ?)",
-        (part.site_id, part.run, part.batch),
-    )
+    # Who has begun another publication will not complete the older one. That is said of a life, not of a site
+    # id: nodes whose folders are copies of one another have the same.
+    conn.execute("DELETE FROM replicell_log_parts WHERE run = ? AND batch IS NOT ?", (part.run, part.batch))
     conn.execute(
         "INSERT OR REPLACE INTO replicell_log_parts VALUES (?, ?, ?, ?, ?)",
         (part.site_id, part.run, part.batch, part.number, part.chunk),
@@ -368,10 +366,13 @@ def _whole(conn: apsw.Connection, part: Part) -> bytes | None:
     if not part.last:
         return None
     chunks: Any = conn.execute(
-        "SELECT chunk FROM replicell_log_parts WHERE site_id = ? ORDER BY number", (part.site_id,)
+        "SELECT chunk FROM replicell_log_parts WHERE run = ? ORDER BY number", (part.run,)
     ).fetchall()
-    conn.execute("DELETE FROM replicell_log_parts WHERE site_id = ?", (part.site_id,))
-    return b"".join(chunk for (chunk,) in chunks) if len(chunks) == part.parts else None
+    conn.execute("DELETE FROM replicell_log_parts WHERE run = ?", (part.run,))
+    if len(chunks) != part.parts:
+        _log.error("%d of %d parts of a publication are missing", part.parts - len(chunks), part.parts)
+        return None
+    return b"".join(chunk for (chunk,) in chunks)
 
 
 def _decoded(content: bytes) -> Publication | None:

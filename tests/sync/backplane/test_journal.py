@@ -170,6 +170,23 @@ def test_pieces_that_a_node_has_given_up_are_dropped_when_it_begins_anew(site: N
     assert site.value("SELECT count(*) FROM replicell_log_parts") == 0
 
 
+def test_pieces_of_nodes_that_are_copies_of_one_another_do_not_mix(site: NodeSite) -> None:
+    one = parts_of(published(cell("a", "x" * 3000)), run=b"one life", size=1500)
+    two = parts_of(published(cell("b", "y" * 3000)), run=b"twin's..", size=1500)
+    woven = [part for pair in zip(one, two, strict=True) for part in pair]
+    site.apply(*enumerate(woven, start=1))
+    assert site.rows() == {"a": "x" * 3000, "b": "y" * 3000}
+
+
+def test_pieces_of_which_one_is_missing_are_reported(
+    site: NodeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, *rest = parts_of(published(cell("a", "x" * 3000)), size=1500)
+    site.apply(*enumerate(rest, start=1))
+    assert site.rows() == {}
+    assert "1 of 4 parts" in caplog.text
+
+
 def test_an_entry_that_makes_no_sense_is_left_out_and_the_others_count(
     site: NodeSite, caplog: pytest.LogCaptureFixture
 ) -> None:
