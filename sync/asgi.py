@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from replicell.errors import ReplicellError
 from replicell.sync.errors import SyncError
-from replicell.sync.reception import Answer, Reception, Visit
+from replicell.sync.pages import Answer
+from replicell.sync.reception import Reception, Visit
 
 __all__ = ["AsgiApp", "AsgiTransport", "Receive", "Scope", "Send"]
 
@@ -210,7 +211,9 @@ class AsgiApp:
 
     async def _serve_page(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._start()
-        answer = self._reception.page(_target(scope).partition("?")[0])
+        answer = await self._reception.pages.answer(
+            _target(scope).partition("?")[0], dict(_headers(scope)).get("authorization", "")
+        )
         if answer is None:
             answer = Answer(
                 HTTPStatus.UPGRADE_REQUIRED,
@@ -249,11 +252,11 @@ async def _refuse(scope: Scope, send: Send, answer: Answer) -> None:
 
 async def _respond(send: Send, answer: Answer, kind: str, *, has_body: bool = True) -> None:
     body = answer.text.encode()
-    headers = (
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(body))),
-        *answer.headers,
-    )
-    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": str(len(body)),
+        **dict(answer.headers),
+    }
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": f"{kind}.start", "status": int(answer.status), "headers": encoded})
     await send({"type": f"{kind}.body", "body": body if has_body else b""})

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from replicell.persisters.errors import PersisterError
@@ -17,9 +17,12 @@ from replicell.sync.actions import CLOSE_CODES
 from replicell.sync.attendance import Attendance, Seat
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses, neighbourhood
+from replicell.sync.counts import Counts
 from replicell.sync.errors import DecodeError, RoomNameError, TooManyRoomsError
 from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
+from replicell.sync.overview import RoomOverview
+from replicell.sync.pages import Answer, Pages
 from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import RoomHost
 from replicell.sync.serving import ServedConnection
@@ -27,31 +30,16 @@ from replicell.sync.transport import Transport
 from replicell.sync.turns import Turns
 from replicell.sync.wire import short_reason
 
-__all__ = ["Answer", "Reception", "Visit"]
+__all__ = ["Reception", "Visit"]
 
 _log = logging.getLogger("replicell.sync.server")
 
-_HEALTH_PATH: Final = "/healthz"
 _RETRY_AFTER_SECONDS: Final = 5
 _STATUSES: Final[dict[Verdict, HTTPStatus]] = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-
-
-class Answer(NamedTuple):
-    """What is answered over plain HTTP.
-
-    Args:
-        status: The status.
-        text: The body.
-        headers: Headers beside those that say what the body is.
-    """
-
-    status: HTTPStatus
-    text: str
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Visit:
@@ -81,6 +69,8 @@ class Reception:
         presence: What clients are told of each other.
         turns: Shares the time in which changes are applied.
         clock: The time in seconds since 1970.
+        pages: What is told over plain HTTP.
+        counts: Where it is counted what happens.
     """
 
     def __init__(
@@ -96,6 +86,8 @@ class Reception:
         presence: PresencePolicy,
         turns: Turns,
         clock: Callable[[], float],
+        pages: Pages,
+        counts: Counts,
     ) -> None:
         self._rooms = rooms
         self._gate = gate
@@ -107,6 +99,8 @@ class Reception:
         self._presence: PresencePolicy = presence
         self._turns = turns
         self._clock = clock
+        self.pages = pages
+        self._counts = counts
         self._served: set[ServedConnection] = set()
 
     @property
@@ -114,9 +108,13 @@ class Reception:
         """What a client may have."""
         return self._limits
 
-    def page(self, path: str) -> Answer | None:
-        """Answer a request that wants no websocket; None if there is nothing at that path."""
-        return Answer(HTTPStatus.OK, "ok\n") if path == _HEALTH_PATH else None
+    def overview(self) -> list[RoomOverview]:
+        """Return how the open rooms and their clients are."""
+        rooms = {name: RoomOverview(name) for name in self._rooms.names}
+        now = asyncio.get_running_loop().time()
+        for served in self._served:
+            rooms.setdefault(served.room, RoomOverview(served.room)).lags.append(served.lag(now))
+        return list(rooms.values())
 
     async def receive(
         self, visit: Visit, target: str, raw_headers: Iterable[tuple[str, str]], peer: str
@@ -132,6 +130,14 @@ class Reception:
         Returns:
             Why not; None if it does.
         """
+        answer = await self._judge(visit, target, raw_headers, peer)
+        if answer is not None:
+            self._counts.refused_connections[str(int(answer.status))] += 1
+        return answer
+
+    async def _judge(
+        self, visit: Visit, target: str, raw_headers: Iterable[tuple[str, str]], peer: str
+    ) -> Answer | None:
         try:
             wanted = self._read_request(target, raw_headers, peer)
         except (RoomNameError, ValueError) as error:
@@ -230,6 +236,7 @@ class Reception:
                     turn=self._turns.enter(),
                     wall_clock=self._clock,
                     presence=self._presence,
+                    counts=self._counts,
                 )
                 self._served.add(served)
                 try:
@@ -238,6 +245,7 @@ class Reception:
                     self._served.discard(served)
         except TooManyRoomsError as error:
             _log.warning("room %r: %s", wanted.room, error)
+            self._counts.refused_connections["too_many"] += 1
             await transport.close(CLOSE_CODES["too_many"], str(error))
         except PersisterError as error:
             _log.error("room %r cannot be opened: %s", wanted.room, error)
@@ -257,6 +265,7 @@ class Reception:
         )
         if wicket.verdict is not None:
             _log.info("room %r, %s: %s", wanted.room, wanted.address, wicket.reason)
+            self._counts.refused_connections[wicket.verdict] += 1
             problem = Problem(wicket.verdict, wicket.reason)
             await transport.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
             await transport.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))

@@ -32,13 +32,15 @@ from replicell.sync.backplane.link import LinkOptions
 from replicell.sync.backplane.node import Node
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
+from replicell.sync.counts import Counts
 from replicell.sync.errors import (
     SyncClosedError,
     SyncError,
 )
 from replicell.sync.limits import Limits
+from replicell.sync.pages import Answer, Pages
 from replicell.sync.presence import PresencePolicy
-from replicell.sync.reception import Answer, Reception, Visit
+from replicell.sync.reception import Reception, Visit
 from replicell.sync.rooms import RoomHost
 from replicell.sync.server_code import RoomHandler, ServerCode, ServerRoom
 from replicell.sync.transport import WebsocketTransport
@@ -51,6 +53,8 @@ _log = logging.getLogger("replicell.sync.server")
 _Handler = TypeVar("_Handler", bound=RoomHandler)
 
 _TICK_SECONDS: Final = 1.0
+_BEAT_SECONDS: Final = 0.1
+"""How often it is looked how late the event loop is."""
 _READ_BYTES: Final = 16 * 1024
 _RESTARTING: Final = "the server is going away and will be back"
 
@@ -89,6 +93,9 @@ class SyncServer:
         ssl: A server-side context, for ``wss://``.
         options: Times and sizes of the protocol.
         clock: The time in seconds since 1970, by which identities expire.
+        metrics_token: The token that ``/metrics`` asks for; None to tell the figures to everybody.
+        metrics_rooms: How many rooms, those with the most clients, lag and bytes, have figures of their own
+            there, by name.
 
     Raises:
         SyncError: An argument is out of range.
@@ -123,6 +130,8 @@ class SyncServer:
         ssl: ssl_module.SSLContext | None = None,
         options: SessionOptions | None = None,
         clock: Callable[[], float] = time.time,
+        metrics_token: str | None = None,
+        metrics_rooms: int = 0,
     ) -> None:
         if schema_policy not in ("auto", "strict"):
             raise SyncError(f"schema_policy is 'auto' or 'strict', not {schema_policy!r}")
@@ -149,6 +158,17 @@ class SyncServer:
             node=self._node,
             row_id_column=row_id_column,
         )
+        if metrics_rooms < 0:
+            raise SyncError(f"metrics_rooms is a number of rooms, 0 or more, not {metrics_rooms}")
+        self._counts = Counts()
+        self._pages = Pages(
+            folder=self._data_dir,
+            backplane=self._node.backplane,
+            counts=self._counts,
+            rooms=lambda: self._reception.overview(),
+            metrics_token=metrics_token,
+            labelled_rooms=metrics_rooms,
+        )
         self._reception = Reception(
             rooms=self._rooms,
             gate=Gate(_one_of(authenticate, tokens, read_only_tokens), self._limits.hook_seconds),
@@ -160,6 +180,8 @@ class SyncServer:
             presence=presence,
             turns=Turns(time.monotonic),
             clock=clock,
+            pages=self._pages,
+            counts=self._counts,
         )
         self._server: Server | None = None
         self._mounted: AsgiApp | None = None
@@ -286,6 +308,7 @@ class SyncServer:
             if ticker is None:
                 return
             ticker.cancel()
+            self._pages.phase = "shutting down"
             server, self._server = self._server, None
             if server is not None:
                 server.close(code=CLOSE_CODES["restart"], reason=_RESTARTING)
@@ -334,12 +357,15 @@ class SyncServer:
             _make_writable(self._data_dir)
             await self._node.backplane.start()
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
+            self._pages.phase = "serving"
 
     async def _process_request(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Answer what needs no websocket, and refuse what may not have one."""
-        page = self._reception.page(urlsplit(request.path).path)
-        if page is not None and "Upgrade" not in request.headers:
-            return _respond(connection, page)
+        if "Upgrade" not in request.headers:
+            authorization = next(iter(request.headers.get_all("Authorization")), "")
+            page = await self._pages.answer(urlsplit(request.path).path, authorization)
+            if page is not None:
+                return _respond(connection, page)
         if not isinstance(connection, _Connection):
             raise TypeError("the connection was made by somebody else")
         peer = connection.remote_address
@@ -355,9 +381,15 @@ class SyncServer:
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
+        next_tick = loop.time() + _TICK_SECONDS
         while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            self._reception.tick(loop.time())
+            beat = loop.time() + _BEAT_SECONDS
+            await asyncio.sleep(_BEAT_SECONDS)
+            now = loop.time()
+            self._counts.loop_delay_seconds.observe(max(0.0, now - beat))
+            if now >= next_tick:
+                next_tick = now + _TICK_SECONDS
+                self._reception.tick(now)
 
 
 class _Connection(ServerConnection):
@@ -402,6 +434,8 @@ def _one_of(
 def _respond(connection: ServerConnection, answer: Answer) -> Response:
     response = connection.respond(answer.status, answer.text)
     for name, value in answer.headers:
+        if name == "Content-Type":
+            del response.headers[name]
         response.headers[name] = value
     return response
 

@@ -138,6 +138,11 @@ class ServerSession(Session):
         self.heard_at = 0.0
         """When the client said something last."""
 
+    @property
+    def delivered(self) -> int:
+        """The room's version up to which the client has said that it has everything."""
+        return self._outbound.confirmed if self._outbound is not None else 0
+
     def start(self, now: float) -> None:
         super().start(now)
         self.heard_at = now

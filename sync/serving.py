@@ -14,11 +14,13 @@ import apsw
 
 from replicell.sync.access.gate import Gate
 from replicell.sync.access.identity import Identity, Request
-from replicell.sync.actions import Action, Authenticate, FindSnapshot, ReadSnapshot, Validate
+from replicell.sync.actions import Action, Authenticate, Close, FindSnapshot, ReadSnapshot, Send, Validate
 from replicell.sync.change_sets import Validate as ValidateHook
 from replicell.sync.change_sets import judge
-from replicell.sync.jobs import Job
+from replicell.sync.counts import Counts
+from replicell.sync.jobs import Job, TakenIn
 from replicell.sync.limits import Limits, TokenBucket
+from replicell.sync.log_records import tag_connection
 from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import OpenRoom
 from replicell.sync.server_session import Access, ServerSession
@@ -53,6 +55,7 @@ class ServedConnection:
         turn: Its part of the time in which changes are applied.
         wall_clock: The time in seconds since 1970.
         presence: What clients are told of each other.
+        counts: Where it is counted what happens.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class ServedConnection:
         turn: Turn,
         wall_clock: Callable[[], float],
         presence: PresencePolicy,
+        counts: Counts,
     ) -> None:
         self._opened = opened
         self._request = request
@@ -79,6 +83,9 @@ class ServedConnection:
         self._bucket = bucket
         self._turn = turn
         self._wall_clock = wall_clock
+        self._counts = counts
+        self._awaited_version = 0
+        self._awaited_since = 0.0
         self._wire = Wire(transport, opened.db, opened)
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing = False
@@ -96,12 +103,28 @@ class ServedConnection:
             snapshots=True,
         )
 
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self._request.room
+
+    def lag(self, now: float) -> float:
+        """Return for how many seconds the client has not had everything; 0 if it does.
+
+        Args:
+            now: The event loop's time.
+        """
+        if self._session.delivered >= self._awaited_version:
+            return 0.0
+        return now - self._awaited_since
+
     async def run(self, first: bytes | str | None) -> None:
         """Serve until the connection ends.
 
         Args:
             first: A frame that was read already.
         """
+        tag_connection(self._request.room, self._identity.name, lambda: self._session.site_id)
         try:
             await self._wire.run(self._session, first)
         finally:
@@ -115,6 +138,8 @@ class ServedConnection:
             now: The event loop's time.
         """
         session, idle = self._session, self._limits.idle_seconds
+        if session.delivered >= self._awaited_version:
+            self._awaited_version, self._awaited_since = self._opened.room.version, now
         left = self._expires_in
         if left is not None and left <= 0:
             session.close("expired", "the token has run out: connect with a new one")
@@ -130,6 +155,9 @@ class ServedConnection:
 
     def _emit(self, action: Action) -> None:
         match action:
+            case Send(frame):
+                self._counts.sent(frame)
+                self._wire.emit(action)
             case Authenticate(token):
                 # Tokens are looked at one by one; what comes meanwhile is superfluous.
                 if not self._renewing:
@@ -144,6 +172,9 @@ class ServedConnection:
                 self._start(_from_shelf(read, done, failed))
             case Job() if action.changes:
                 self._take_turn(action)
+            case Close(reason, _):
+                self._counts.closed_connections[reason] += 1
+                self._wire.emit(action)
             case _:
                 self._wire.emit(action)
 
@@ -165,11 +196,20 @@ class ServedConnection:
         conn: apsw.Connection,
     ) -> Any:
         began = time.perf_counter()
+        taken = None
         try:
-            return job.function(conn)
+            taken = job.function(conn)
+            return taken
         finally:
-            seconds = time.perf_counter() - began + job.batches * _SECONDS_A_BATCH
-            loop.call_soon_threadsafe(self._turn.used, seconds)
+            seconds = time.perf_counter() - began
+            loop.call_soon_threadsafe(self._was_applied, job, taken, seconds)
+
+    def _was_applied(self, job: Job[Any], taken: TakenIn | None, seconds: float) -> None:
+        self._turn.used(seconds + job.batches * _SECONDS_A_BATCH)
+        self._counts.changes_in += job.changes
+        self._counts.apply_seconds.observe(seconds)
+        if taken is not None and (taken.refused or taken.parked):
+            self._counts.refused_changes.update(refusal.code for refusal in (*taken.refused, *taken.parked))
 
     async def _emit_later(self, action: Action, seconds: float) -> None:
         await asyncio.sleep(seconds)

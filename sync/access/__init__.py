@@ -2,7 +2,7 @@
 
 from replicell.sync.access.identity import ANYBODY, Authenticate, Identity, Request, Right
 from replicell.sync.access.json_web_tokens import JwtTokens
-from replicell.sync.access.room_names import MAX_ROOM_NAME, room_file_name, room_name
+from replicell.sync.access.room_names import MAX_ROOM_NAME, room_file_name, room_name, room_of_file
 from replicell.sync.access.static_tokens import StaticTokens
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "StaticTokens",
     "room_file_name",
     "room_name",
+    "room_of_file",
 ]

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from replicell.sync.errors import RoomNameError
 
-__all__ = ["MAX_ROOM_NAME", "room_file_name", "room_name"]
+__all__ = ["MAX_ROOM_NAME", "room_file_name", "room_name", "room_of_file"]
 
 MAX_ROOM_NAME: Final = 100
 _TAKEN: Final = frozenset(("healthz", "readyz", "metrics"))
@@ -63,3 +63,18 @@ def room_file_name(name: str) -> str:
         for character in name
     )
     return "".join(escaped) + ".db"
+
+
+def room_of_file(file_name: str) -> str | None:
+    """Return the name of the room that a file holds, None for a file that is no room's.
+
+    >>> room_of_file("%54eam%2Fplans.db"), room_of_file("notes.txt")
+    ('Team/plans', None)
+    """
+    if not file_name.endswith(".db"):
+        return None
+    try:
+        name = unquote(file_name.removesuffix(".db"), errors="strict")
+    except UnicodeDecodeError:
+        return None
+    return name if name and room_file_name(name) == file_name else None
