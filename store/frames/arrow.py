@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from replicell.store.missing import MISSING
 
 __all__ = ["ArrowTable", "table_of"]
 
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the column of an index without a name, as rows picked from a frame have it."""
+
 
 def table_of(source: object) -> ArrowTable:
     """Read a data frame.
@@ -25,10 +29,17 @@ def table_of(source: object) -> ArrowTable:
             or anything that narwhals understands, lazy frames among them.
 
     Raises:
-        FrameError: If it is neither.
+        FrameError: If it is neither, or Arrow cannot have what is in it.
     """
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
-        return ArrowTable(pa.table(source))
+        try:
+            return ArrowTable(pa.table(source))
+        except pa.ArrowException as error:
+            raise FrameError(
+                f"{type(source).__name__} cannot be read as an Arrow table: {_reason(error)}. Pass a dict of "
+                "its columns as lists (in pandas, frame.to_dict('list')), or convert the column first. "
+                "Nothing was changed."
+            ) from error
     try:
         import narwhals as nw
     except ModuleNotFoundError as error:
@@ -62,6 +73,8 @@ class ArrowTable:
         """
         columns: dict[Id, list[Any]] = {}
         for name, array in zip(self._table.column_names, self._table.columns, strict=True):
+            if name != id_column and _UNNAMED_INDEX.fullmatch(name):
+                continue
             if name in columns:
                 raise FrameError(f"there are two columns called {name!r}. Rename one. Nothing was changed.")
             plain = _plain(array)
@@ -76,7 +89,7 @@ def _plain(array: Any) -> Any:
         if isinstance(kind, pa.BaseExtensionType) and kind.extension_name != "arrow.json":
             array = _storage(array)
         elif pa.types.is_dictionary(kind):
-            array = array.cast(kind.value_type)
+            array = _looked_up(array)
         elif pa.types.is_run_end_encoded(kind):
             array = pc.call_function("run_end_decode", [array])
         elif pa.types.is_string_view(kind):
@@ -84,6 +97,14 @@ def _plain(array: Any) -> Any:
         else:
             return array
         kind = array.type
+
+
+def _looked_up(array: Any) -> Any:
+    kind = array.type.value_type
+    # Arrow cannot take single strings out of views, as those of an Enum of polars are.
+    kind = pa.large_string() if pa.types.is_string_view(kind) else kind
+    chunks = [chunk.dictionary.cast(kind).take(chunk.indices) for chunk in array.chunks]
+    return pa.chunked_array(chunks, kind)
 
 
 def _storage(array: Any) -> Any:
@@ -185,6 +206,10 @@ def _nested(name: str, array: Any) -> list[Any]:
             refuse(name, index, value, "it is nested too deeply")
         cells.append(encoded)
     return cells
+
+
+def _reason(error: Exception) -> str:
+    return ", ".join(str(part).rstrip(".") for part in error.args)
 
 
 def _parsed(name: str, array: Any) -> list[Any]:

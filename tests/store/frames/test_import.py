@@ -218,6 +218,30 @@ def test_pythons_own_lists_and_dicts_are_looked_at_as_closely(value: Any, conver
     }
 
 
+@pytest.mark.parametrize(
+    "kind", [pl.Enum(["a", "b"]), pl.Categorical(), pl.String()], ids=["Enum", "Categorical", "String"]
+)
+def test_categories_of_polars_are_strings(kind: Any) -> None:
+    frame = pl.DataFrame({"_id": ["1", "2", "3"], "x": pl.Series(["a", None, "b"], dtype=kind)})
+    assert imported(frame, nulls="none") == {"1": {"x": "a"}, "2": {"x": None}, "3": {"x": "b"}}
+    listed = frame.with_columns(pl.concat_list("x"))
+    assert imported(listed, nulls="none") == {"1": {"x": ["a"]}, "2": {"x": [None]}, "3": {"x": ["b"]}}
+    assert imported(frame.clear()) == {}
+
+
+def test_rows_picked_from_a_frame_of_pandas_do_not_bring_their_places_along() -> None:
+    frame = pd.DataFrame({"_id": ["a", "b", "c"], "n": [1, 2, 3]}).iloc[[2, 0]]
+    frame = pd.concat([frame, frame.iloc[:1].assign(_id="d")])
+    assert imported(frame) == {"c": {"n": 3}, "a": {"n": 1}, "d": {"n": 3}}
+    by_place = imported(frame.iloc[:2], id_column="__index_level_0__")
+    assert by_place == {"2": {"_id": "c", "n": 3}, "0": {"_id": "a", "n": 1}}
+
+
+def test_what_pandas_cannot_give_as_arrow_comes_as_columns() -> None:
+    frame = pd.DataFrame({"_id": IDS, "n": pd.Series([1, "x"], dtype=object)})
+    assert imported(frame.to_dict("list")) == {"a": {"n": 1}, "b": {"n": "x"}}
+
+
 def test_pandas_own_nulls_are_nulls() -> None:
     frame = pd.DataFrame(
         {"_id": [1, 2], "n": [1.5, float("nan")], "c": pd.Series(["x", None], dtype="category")}
@@ -358,6 +382,11 @@ def test_a_column_without_a_cell_may_be_unknown_to_the_schema() -> None:
         ({"a": 5}, "column 'a' is of type int"),
         ({"a": [1], "b": [1, 2]}, "of one length"),
         (pa.table([["a"], ["b"]], names=["x", "x"]), "two columns called 'x'"),
+        (pl.Series("x", [1]), "Series cannot be read as an Arrow table: .*dict of its columns"),
+        (
+            pd.DataFrame({"_id": IDS, "n": pd.Series([1, "x"], dtype=object)}),
+            r"DataFrame cannot be read as an Arrow table: .*column n .*frame\.to_dict\('list'\)",
+        ),
     ],
 )
 def test_what_is_no_frame_is_refused(frame: object, message: str) -> None:
