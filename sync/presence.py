@@ -31,6 +31,7 @@ __all__ = [
     "PresencePolicy",
     "Shown",
     "peer_id",
+    "peers_messages",
     "state_from_text",
     "text_from_state",
 ]
@@ -305,8 +306,8 @@ class PresenceBoard:
     def _tell_all(self) -> float:
         """Tell everybody what has changed; returns how long to rest after so much."""
         news = self._news()
-        changes = _Frames(lambda: _messages(news))
-        everything = _Frames(lambda: _messages(self._told, list(self._told)))
+        changes = _Frames(lambda: peers_messages(news))
+        everything = _Frames(lambda: peers_messages(self._told, list(self._told)))
         sent = 0
         for attendee, place in list(self._places.items()):
             if attendee.is_held:
@@ -363,8 +364,13 @@ class _Frames:
         return self._encoded[encoding]
 
 
-def _messages(shown: Mapping[str, Shown | None], everybody: list[str] | None = None) -> Iterator[Peers]:
-    """Cut into messages that are not too big."""
+def peers_messages(shown: Mapping[str, Shown | None], everybody: list[str] | None = None) -> Iterator[Peers]:
+    """Say who is there, and who has gone (None), in messages that are not too big.
+
+    Args:
+        shown: What to say.
+        everybody: The ids of all who are there, to be said first; None if only something has changed.
+    """
     if everybody is not None:
         yield Peers([], [], everybody=everybody)
     here: list[PeerAnnouncement] = []

@@ -10,11 +10,12 @@ import msgspec
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync.backplane.interface import BackplaneError
-from replicell.sync.messages import TableAnnouncement
+from replicell.sync.messages import PeerAnnouncement, TableAnnouncement
 
 __all__ = [
     "AskRows",
     "Beacon",
+    "Company",
     "Part",
     "Publication",
     "Repair",
@@ -143,7 +144,25 @@ class Repair(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     rows: list[Change]
 
 
-Telling: TypeAlias = Beacon | AskRows | Repair
+class Company(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="company"):
+    """Who is in the room at a node, or what has changed of that.
+
+    Args:
+        run: The node's present life.
+        here: Those who are there, in any case those who have come or changed.
+        gone: The ids of those who have left.
+        everybody: The ids of all who are there, None if only something has changed.
+        asks: Whether the other nodes are to tell who is with them.
+    """
+
+    run: bytes
+    here: list[PeerAnnouncement]
+    gone: list[str]
+    everybody: list[str] | None
+    asks: bool
+
+
+Telling: TypeAlias = Beacon | AskRows | Repair | Company
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_part = msgspec.msgpack.Decoder(Part).decode

@@ -24,6 +24,7 @@ from replicell.sync.backplane import journal
 from replicell.sync.backplane.entries import (
     AskRows,
     Beacon,
+    Company,
     Part,
     Repair,
     decode_part,
@@ -39,6 +40,7 @@ from replicell.sync.backplane.interface import (
     StreamReplacedError,
     TrimmedError,
 )
+from replicell.sync.backplane.presence_relay import PresenceRelay
 from replicell.sync.backplane.publisher import Publisher
 from replicell.sync.backplane.repair import Repairer
 from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
@@ -67,6 +69,8 @@ class LinkOptions:
         check_interval: Seconds after which the content is compared with the other nodes', if it is new.
         snapshot_bytes: How many bytes of entries make a snapshot worth while; more, if the room is bigger.
         snapshot_jitter: Seconds that a node waits at most for another one to make the snapshot.
+        presence_interval: Seconds after which the other nodes are told once more who is in the room; a node
+            that has not told for three times as long is thought to have nobody.
         catch_up_timeout: Seconds that a room waits for the log when it is opened, before it serves what is
             on disk.
 
@@ -78,11 +82,13 @@ class LinkOptions:
     check_interval: float = 600.0
     snapshot_bytes: int = 16 * 1024 * 1024
     snapshot_jitter: float = 3.0
+    presence_interval: float = 5.0
     catch_up_timeout: float = 5.0
 
     def __post_init__(self) -> None:
-        if min(self.beacon_interval, self.check_interval, self.snapshot_bytes) <= 0:
-            raise SyncError("beacon_interval, check_interval and snapshot_bytes are more than 0")
+        needed = ("beacon_interval", "check_interval", "snapshot_bytes", "presence_interval")
+        if min(getattr(self, name) for name in needed) <= 0:
+            raise SyncError(f"{', '.join(needed[:-1])} and {needed[-1]} are more than 0")
         if min(self.snapshot_jitter, self.catch_up_timeout) < 0:
             raise SyncError("snapshot_jitter and catch_up_timeout are seconds, 0 or more")
 
@@ -137,6 +143,9 @@ class RoomLink:
         self._compacting = False
         self._jobs: set[asyncio.Task[None]] = set()
         self._repairer = Repairer(self._run, db, catalog)
+        self._relay = PresenceRelay(
+            self._run, room.presence, options.presence_interval, asyncio.get_running_loop().time
+        )
 
     @property
     def settled(self) -> bool:
@@ -193,7 +202,12 @@ class RoomLink:
                 log = await self._backplane.open_room(self._name)
                 await self._begin(log)
                 await log.listen(partial(self._hear, log))
-                await self._together(self._follow(log), self._publisher.publish(log), self._beacon(log))
+                await self._together(
+                    self._follow(log),
+                    self._publisher.publish(log),
+                    self._beacon(log),
+                    self._relay.run(log),
+                )
             except StreamReplacedError as error:
                 _log.error("room %r: %s; everything is published anew", self._name, error)
             except Exception:
@@ -400,6 +414,8 @@ class RoomLink:
                 if telling.needed <= self._position:
                     self._job(self._note(telling))
                 self._compare(telling, log)
+            case Company():
+                self._relay.hear(telling)
             case AskRows(asked=asked) if asked == self._run:
                 self._job(self._repairer.answer(telling, log))
             case Repair(asked=asked) if asked == self._run:
