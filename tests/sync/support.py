@@ -18,6 +18,7 @@ from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
 from replicell.sync.actions import Action, Close, Later, Reidentify, Send, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.client import SyncClient
 from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
 from replicell.sync.messages import Message, decode, encode
@@ -195,3 +196,9 @@ async def put(db: CrSqliteDatabase, key: str, text: object) -> None:
 
 async def rows(db: CrSqliteDatabase) -> dict[str, object]:
     return dict(await db.execute("SELECT id, text FROM todo ORDER BY id"))
+
+
+async def synced(*clients: SyncClient) -> None:
+    """Wait for one client after the other to have given and got all there is."""
+    for client in clients:
+        await client.wait_until_synced(PATIENCE)

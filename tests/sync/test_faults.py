@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
@@ -19,7 +20,21 @@ from replicell.sync.client import SyncClient
 from replicell.sync.limits import Limits
 from replicell.sync.status import SyncStatus
 from tests.sync.conftest import QUICK, OpenClient, OpenDatabase, OpenServer
-from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
+from tests.sync.support import PATIENCE, TODO, eventually, has_rows, put, rows, synced
+
+
+def room_file(folder: Path) -> CrSqliteDatabase:
+    """The database of the room that the tests use, to be opened where no server runs."""
+    return CrSqliteDatabase(folder / "rooms" / "room.db")
+
+
+async def make_file_with_a_past(path: Path, url: str) -> None:
+    """Leave a file whose one row the server has."""
+    async with CrSqliteDatabase(path) as db:
+        await db.run(create_table, TODO)
+        async with SyncClient(db, url) as sync:
+            await put(db, "1", "common past")
+            await synced(sync)
 
 
 @asynccontextmanager
@@ -46,10 +61,10 @@ async def test_a_server_killed_in_mid_stream_loses_nothing_that_was_acknowledged
     async with server_process(tmp_path / "rooms") as (process, url):
         port = int(url.rpartition(":")[2])
         sync = await open_client(a, f"{url}/room")
-        await sync.wait_until_synced(PATIENCE)
+        await synced(sync)
         for number in range(100):
             await put(a, f"{number:03}", number)
-        await sync.wait_until_synced(PATIENCE)
+        await synced(sync)
         acknowledged = await rows(a)
         for number in range(100, 600):
             await put(a, f"{number:03}", number)
@@ -57,15 +72,14 @@ async def test_a_server_killed_in_mid_stream_loses_nothing_that_was_acknowledged
                 process.kill()
                 await process.wait()
 
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    async with room_file(tmp_path) as room:
         kept = await rows(room)
     assert acknowledged.items() <= kept.items()
 
     async with server_process(tmp_path / "rooms", port):
         b = await open_database("b", with_table=False)
         sync_b = await open_client(b, f"ws://127.0.0.1:{port}/room")
-        await sync.wait_until_synced(PATIENCE)
-        await sync_b.wait_until_synced(PATIENCE)
+        await synced(sync, sync_b)
         assert await rows(b) == await rows(a)
         assert len(await rows(b)) == 600
 
@@ -77,13 +91,13 @@ async def test_a_server_process_ends_in_order_on_sigterm(
     async with server_process(tmp_path / "rooms") as (process, url):
         sync = await open_client(a, f"{url}/room")
         await put(a, "1", "x")
-        await sync.wait_until_synced(PATIENCE)
+        await synced(sync)
 
         process.terminate()
 
         async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 0
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    async with room_file(tmp_path) as room:
         assert await rows(room) == {"1": "x"}
 
 
@@ -96,18 +110,16 @@ async def test_a_wiped_server_is_filled_again_by_its_clients(
     syncs = [await open_client(db, url) for db in (a, b, c)]
     for number, db in enumerate((a, b, c)):
         await put(db, str(number), f"by {number}")
-    for sync in (*syncs, *syncs):
-        await sync.wait_until_synced(PATIENCE)
+    await synced(*syncs, *syncs)
 
     await syncs[2].close()
     await server.close()
     shutil.rmtree(tmp_path / "rooms")
     await open_server(port=port)
-    for sync in syncs[:2]:
-        await sync.wait_until_synced(PATIENCE)
+    await synced(*syncs[:2])
 
     newcomer = await open_database("d")
-    await (await open_client(newcomer, url)).wait_until_synced(PATIENCE)
+    await synced(await open_client(newcomer, url))
     assert await rows(newcomer) == {"0": "by 0", "1": "by 1", "2": "by 2"}
 
 
@@ -119,14 +131,13 @@ async def test_a_server_restored_from_a_backup_gets_back_what_its_clients_still_
     a, b = await open_database("a"), await open_database("b")
     sync_a, sync_b = await open_client(a, url), await open_client(b, url)
     await put(a, "1", "in the backup")
-    await sync_a.wait_until_synced(PATIENCE)
+    await synced(sync_a)
     await server.close()
     shutil.copytree(tmp_path / "rooms", tmp_path / "backup")
 
     server = await open_server(port=port)
     await put(a, "2", "after the backup")
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
     await sync_a.close()
     await server.close()
     shutil.rmtree(tmp_path / "rooms")
@@ -134,9 +145,9 @@ async def test_a_server_restored_from_a_backup_gets_back_what_its_clients_still_
     await open_server(port=port)
 
     # Only b is left, and it has the lost row from the server itself.
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_b)
     newcomer = await open_database("c")
-    await (await open_client(newcomer, url)).wait_until_synced(PATIENCE)
+    await synced(await open_client(newcomer, url))
     assert await rows(newcomer) == {"1": "in the backup", "2": "after the backup"}
     assert await b.execute("SELECT push_all_until FROM replicell_servers") == [(0,)]
 
@@ -146,29 +157,25 @@ async def test_a_client_restored_from_an_old_copy_of_its_file_gets_and_gives_eve
 ) -> None:
     server = await open_server()
     url = f"{server.url}/room"
-    async with CrSqliteDatabase(tmp_path / "a.db") as a:
-        await a.run(create_table, TableSchema("todo", ("id",), ("text", "n")))
-        async with SyncClient(a, url) as sync:
-            await put(a, "1", "old")
-            await sync.wait_until_synced(PATIENCE)
+    await make_file_with_a_past(tmp_path / "a.db", url)
     shutil.copy(tmp_path / "a.db", tmp_path / "copy.db")
     async with CrSqliteDatabase(tmp_path / "a.db") as a, SyncClient(a, url) as sync:
         first_id = a.site_id
         await put(a, "2", "lost at the client")
-        await sync.wait_until_synced(PATIENCE)
+        await synced(sync)
 
     shutil.copy(tmp_path / "copy.db", tmp_path / "a.db")
     async with CrSqliteDatabase(tmp_path / "a.db") as a:
         assert a.site_id == first_id
         await put(a, "3", "written before it found out")
         async with SyncClient(a, url, backoff=QUICK) as sync:
-            await sync.wait_until_synced(PATIENCE)
+            await synced(sync)
             assert a.site_id != first_id
-            everything = {"1": "old", "2": "lost at the client", "3": "written before it found out"}
+            everything = {"1": "common past", "2": "lost at the client", "3": "written before it found out"}
             assert await rows(a) == everything
 
     newcomer = await open_database("b")
-    await (await open_client(newcomer, url)).wait_until_synced(PATIENCE)
+    await synced(await open_client(newcomer, url))
     assert await rows(newcomer) == everything
 
 
@@ -177,11 +184,7 @@ async def test_of_a_file_copied_to_a_second_client_one_gets_a_new_site_id_and_no
 ) -> None:
     server = await open_server()
     url = f"{server.url}/room"
-    async with CrSqliteDatabase(tmp_path / "a.db") as a:
-        await a.run(create_table, TableSchema("todo", ("id",), ("text", "n")))
-        async with SyncClient(a, url) as sync:
-            await put(a, "1", "common past")
-            await sync.wait_until_synced(PATIENCE)
+    await make_file_with_a_past(tmp_path / "a.db", url)
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
 
     a, b = await open_database("a"), await open_database("b")
@@ -191,8 +194,7 @@ async def test_of_a_file_copied_to_a_second_client_one_gets_a_new_site_id_and_no
     sync_a, sync_b = await open_client(a, url), await open_client(b, url)
     await eventually(a, lambda: has_rows(a, 3))
     await eventually(b, lambda: has_rows(b, 3))
-    for sync in (sync_a, sync_b):
-        await sync.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     assert a.site_id != b.site_id
     assert await rows(a) == await rows(b) == {"1": "common past", "a": "only a", "b": "only b"}
@@ -206,7 +208,7 @@ async def test_copies_that_are_connected_at_the_same_time_find_each_other_out(
     a = await open_database("a")
     sync_a = await open_client(a, url)
     await put(a, "1", "common past")
-    await sync_a.wait_until_synced(PATIENCE)
+    await synced(sync_a)
     await a.execute("VACUUM INTO ?", (str(tmp_path / "b.db"),))
 
     b = await open_database("b")
@@ -215,8 +217,7 @@ async def test_copies_that_are_connected_at_the_same_time_find_each_other_out(
     await put(a, "a", "only a")
     await eventually(a, lambda: has_rows(a, 3))
     await eventually(b, lambda: has_rows(b, 3))
-    for sync in (sync_a, sync_b):
-        await sync.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     assert a.site_id != b.site_id
     assert await rows(a) == await rows(b)
@@ -230,16 +231,15 @@ async def test_a_copy_of_the_servers_file_is_a_good_start_for_a_client(
     a = await open_database("a")
     sync_a = await open_client(a, url)
     await put(a, "1", "x")
-    await sync_a.wait_until_synced(PATIENCE)
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    await synced(sync_a)
+    async with room_file(tmp_path) as room:
         await room.execute("VACUUM INTO ?", (str(tmp_path / "b.db"),))
         room_id = room.site_id
 
     b = await open_database("b")
     sync_b = await open_client(b, url)
     await put(b, "2", "y")
-    await sync_b.wait_until_synced(PATIENCE)
-    await sync_a.wait_until_synced(PATIENCE)
+    await synced(sync_b, sync_a)
 
     assert b.site_id != room_id
     assert await rows(a) == await rows(b) == {"1": "x", "2": "y"}
@@ -252,31 +252,23 @@ async def test_a_big_transaction_stays_whole(
     a, b = await open_database("a"), await open_database("b")
     sync_a = await open_client(a, f"{server.url}/room")
     sync_b = await open_client(b, f"{server.url}/room")
-    await sync_b.wait_until_synced(PATIENCE)
-    seen: list[int] = []
+    await synced(sync_b)
     reads: list[asyncio.Future[int]] = []
     b.on_change(lambda _: reads.append(b.read(_count)))
 
     await a.write(_fill)
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     seen = [await read for read in reads]
     assert set(seen) <= {0, 5000}
     assert seen[-1] == 5000
 
 
-def _fill(conn: object) -> None:
-    import apsw
-
-    assert isinstance(conn, apsw.Connection)
+def _fill(conn: apsw.Connection) -> None:
     conn.executemany("INSERT INTO todo VALUES (?, ?, ?)", [(str(n), f"text {n}", n) for n in range(5000)])
 
 
-def _count(conn: object) -> int:
-    import apsw
-
-    assert isinstance(conn, apsw.Connection)
+def _count(conn: apsw.Connection) -> int:
     found: int = conn.execute("SELECT count(*) FROM todo").get
     return found
 
@@ -290,8 +282,7 @@ async def test_a_transaction_that_is_too_big_to_hold_back_arrives_all_the_same(
     await a.write(_fill)
     sync_a = await open_client(a, f"{server.url}/room", options=options)
     sync_b = await open_client(b, f"{server.url}/room", options=options)
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     assert await rows(a) == await rows(b)
 
@@ -300,7 +291,7 @@ async def test_a_strict_server_parks_what_it_does_not_know_and_the_rest_goes_on(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
 ) -> None:
     (tmp_path / "rooms").mkdir()
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    async with room_file(tmp_path) as room:
         await room.run(create_table, TableSchema("todo", ("id",), ("text",)))
     server = await open_server(schema_policy="strict")
     a, b = await open_database("a"), await open_database("b", with_table=False)
@@ -309,8 +300,7 @@ async def test_a_strict_server_parks_what_it_does_not_know_and_the_rest_goes_on(
     sync_b = await open_client(b, f"{server.url}/room")
     await a.execute("INSERT INTO todo VALUES ('1', 'x', 5); INSERT INTO tag VALUES ('t', 'y')")
     await put(a, "2", "later")
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     assert await rows(b) == {"1": "x", "2": "later"}
     assert {(change.table, change.cid) for change in sync_a.refused_changes} >= {
@@ -319,12 +309,12 @@ async def test_a_strict_server_parks_what_it_does_not_know_and_the_rest_goes_on(
     }
     assert "strict" in sync_a.refused_changes[0].reason or "here" in sync_a.refused_changes[0].reason
 
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    async with room_file(tmp_path) as room:
         await room.run(add_columns, "todo", ["n"])
         await room.run(create_table, TableSchema("tag", ("id",), ("name",)))
         await put(room, "3", "from the server")
     await eventually(b, lambda: has_rows(b, 3))
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_b)
     await eventually(b, lambda: _has_number(b, 5))
     assert await b.execute("SELECT * FROM tag") == [("t", "y")]
 
@@ -342,8 +332,7 @@ async def test_a_strict_client_gets_parked_changes_when_it_has_the_column(
     sync_a = await open_client(a, f"{server.url}/room")
     sync_b = await open_client(b, f"{server.url}/room", schema_policy="strict")
     await a.execute("INSERT INTO todo VALUES ('1', 'x', 5)")
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
     assert await b.execute("SELECT * FROM todo") == [("1", "x")]
     assert await b.execute("SELECT count(*) FROM replicell_parked") == [(1,)]
 
@@ -361,9 +350,9 @@ async def test_names_that_differ_only_in_case_are_refused_clearly_and_parked(
     await b.run(create_table, TableSchema("Todo", ("id",), ("text",)))
     sync_a = await open_client(a, f"{server.url}/room")
     await put(a, "1", "x")
-    await sync_a.wait_until_synced(PATIENCE)
+    await synced(sync_a)
     sync_b = await open_client(b, f"{server.url}/room")
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_b)
 
     assert await b.execute("SELECT DISTINCT tbl FROM replicell_parked") == [("todo",)]
     assert "todo" in sync_b.refused_changes[0].reason
@@ -378,8 +367,7 @@ async def test_a_value_that_no_message_can_hold_is_named_and_does_not_stop_the_r
     sync_b = await open_client(b, f"{server.url}/room")
     await put(a, "big", "x" * 300_000)
     await put(a, "small", "y")
-    await sync_a.wait_until_synced(PATIENCE)
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_a, sync_b)
 
     assert (await rows(b))["small"] == "y"
     assert ["bigger than" in change.reason for change in sync_a.refused_changes] == [True]
@@ -402,12 +390,11 @@ async def test_two_programs_on_one_file_in_one_room_are_told_and_lose_nothing(
     async with asyncio.timeout(PATIENCE):
         while not any("close one" in detail for detail in told):
             await put(a, str(len(told)), "x")
-            await syncs[0].wait_until_synced(PATIENCE)
-            await syncs[1].wait_until_synced(PATIENCE)
+            await synced(syncs[0], syncs[1])
 
     await syncs[1].close()
-    await syncs[0].wait_until_synced(PATIENCE)
-    async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as room:
+    await synced(syncs[0])
+    async with room_file(tmp_path) as room:
         assert await rows(room) == await rows(a)
 
 
@@ -420,8 +407,8 @@ async def test_values_of_many_sizes_arrive(
     for number in range(40):
         await put(a, str(number), "x" * size)
     sync_a = await open_client(a, f"{server.url}/room")
-    await sync_a.wait_until_synced(PATIENCE)
+    await synced(sync_a)
     sync_b = await open_client(b, f"{server.url}/room")
-    await sync_b.wait_until_synced(PATIENCE)
+    await synced(sync_b)
 
     assert await rows(a) == await rows(b)
