@@ -42,6 +42,17 @@ class Observing(Decorating):
 
     __slots__ = ()
 
+    def observe_has_tables(self) -> Observable[bool]:
+        """Return a reactivex Observable of whether there are any tables, as `observe_cell` does of a cell.
+
+        >>> store = Store()
+        >>> with store.observe_has_tables().subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        False
+        True
+        """
+        return self._observe("cells", (), "ids", self.has_tables, compares=True)
+
     def observe_tables(self) -> Observable[Tables]:
         """Return a reactivex Observable of all tables, as `observe_cell` does of a cell.
 
@@ -63,6 +74,17 @@ class Observing(Decorating):
         ['pets', 'species']
         """
         return self._observe("cells", (), "ids", self.get_table_ids)
+
+    def observe_has_table(self, table_id: IdLike) -> Observable[bool]:
+        """Return a reactivex Observable of whether a table is there, as `observe_has_tables` does.
+
+        >>> store = Store()
+        >>> with store.observe_has_table("pets").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        False
+        True
+        """
+        return self._observe("cells", (), "ids", partial(self.has_table, to_id(table_id)), compares=True)
 
     def observe_table(self, table_id: IdLike) -> Observable[Table]:
         """Return a reactivex Observable of a table, as `observe_cell` does; an absent table is empty.
@@ -102,6 +124,18 @@ class Observing(Decorating):
             observers.observe("cells", (table_id,), "content", observation)
 
         return observable_of(self, f"cell ids of {table_id}", begin, read)
+
+    def observe_has_table_cell(self, table_id: IdLike, cell_id: IdLike) -> Observable[bool]:
+        """Return a reactivex Observable of whether a cell id is used in a table, as `observe_has_tables` does.
+
+        >>> store = Store()
+        >>> with store.observe_has_table_cell("pets", "age").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        False
+        True
+        """
+        path = to_id(table_id), to_id(cell_id)
+        return self._observe("cells", path[:1], "content", partial(self.has_table_cell, *path), compares=True)
 
     def observe_row_count(self, table_id: IdLike) -> Observable[int]:
         """Return a reactivex Observable of the number of rows in a table, as `observe_cell` does.
@@ -171,6 +205,18 @@ class Observing(Decorating):
 
         return observable_of(self, f"sorted row ids of {spec.table_id}", begin, read_first)
 
+    def observe_has_row(self, table_id: IdLike, row_id: IdLike) -> Observable[bool]:
+        """Return a reactivex Observable of whether a row is there, as `observe_has_tables` does.
+
+        >>> store = Store()
+        >>> with store.observe_has_row("pets", "fido").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "age", 3)
+        False
+        True
+        """
+        path = to_id(table_id), to_id(row_id)
+        return self._observe("cells", path[:1], "ids", partial(self.has_row, *path), compares=True)
+
     def observe_row(self, table_id: IdLike, row_id: IdLike) -> Observable[Row]:
         """Return a reactivex Observable of a row, as `observe_cell` does; an absent row is empty.
 
@@ -194,6 +240,18 @@ class Observing(Decorating):
         """
         path = to_id(table_id), to_id(row_id)
         return self._observe("cells", path, "ids", partial(self.get_cell_ids, *path))
+
+    def observe_has_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike) -> Observable[bool]:
+        """Return a reactivex Observable of whether a cell is there, as `observe_has_tables` does.
+
+        >>> store = Store().set_cell("pets", "fido", "age", 3)
+        >>> with store.observe_has_cell("pets", "fido", "sold").subscribe(print):
+        ...     _ = store.set_cell("pets", "fido", "sold", None)
+        False
+        True
+        """
+        path = to_id(table_id), to_id(row_id), to_id(cell_id)
+        return self._observe("cells", path[:2], "ids", partial(self.has_cell, *path), compares=True)
 
     def observe_cell(self, table_id: IdLike, row_id: IdLike, cell_id: IdLike) -> Observable[Cell]:
         """Return a reactivex Observable of a cell: its content now, then each new one.
@@ -219,6 +277,17 @@ class Observing(Decorating):
         # Told apart by the store, but both None here: an absent cell and one that is None.
         return self._observe("cells", (table_id, row_id, cell_id), "content", read, compares=True)
 
+    def observe_has_values(self) -> Observable[bool]:
+        """Return a reactivex Observable of whether there are any values, as `observe_has_tables` does.
+
+        >>> store = Store()
+        >>> with store.observe_has_values().subscribe(print):
+        ...     _ = store.set_value("open", True)
+        False
+        True
+        """
+        return self._observe("values", (), "ids", self.has_values, compares=True)
+
     def observe_values(self) -> Observable[Values]:
         """Return a reactivex Observable of all values, as `observe_cell` does of a cell.
 
@@ -240,6 +309,17 @@ class Observing(Decorating):
         ['open']
         """
         return self._observe("values", (), "ids", self.get_value_ids)
+
+    def observe_has_value(self, value_id: IdLike) -> Observable[bool]:
+        """Return a reactivex Observable of whether a value is there, as `observe_has_tables` does.
+
+        >>> store = Store()
+        >>> with store.observe_has_value("open").subscribe(print):
+        ...     _ = store.set_value("open", False)
+        False
+        True
+        """
+        return self._observe("values", (), "ids", partial(self.has_value, to_id(value_id)), compares=True)
 
     def observe_value(self, value_id: IdLike) -> Observable[Cell]:
         """Return a reactivex Observable of a value, as `observe_cell` does; an absent value is None.

@@ -141,10 +141,16 @@ def test_the_error_of_a_subscriber_reaches_the_writer_after_all_were_told() -> N
 # --- every kind ---------------------------------------------------------------------------------------------
 
 READ_AND_OBSERVED: dict[str, tuple[Callable[[Store], Any], Callable[[Store], Observable[Any]]]] = {
+    "has_tables": (Store.has_tables, Store.observe_has_tables),
     "tables": (Store.get_tables, Store.observe_tables),
     "table_ids": (Store.get_table_ids, Store.observe_table_ids),
+    "has_table": (lambda s: s.has_table("t0"), lambda s: s.observe_has_table("t0")),
     "table": (lambda s: s.get_table("t0"), lambda s: s.observe_table("t0")),
     "table_cell_ids": (lambda s: s.get_table_cell_ids("t0"), lambda s: s.observe_table_cell_ids("t0")),
+    "has_table_cell": (
+        lambda s: s.has_table_cell("t0", "c0"),
+        lambda s: s.observe_has_table_cell("t0", "c0"),
+    ),
     "row_count": (lambda s: s.get_row_count("t0"), lambda s: s.observe_row_count("t0")),
     "row_ids": (lambda s: s.get_row_ids("t0"), lambda s: s.observe_row_ids("t0")),
     "sorted_row_ids": (
@@ -155,11 +161,18 @@ READ_AND_OBSERVED: dict[str, tuple[Callable[[Store], Any], Callable[[Store], Obs
         lambda s: s.get_sorted_row_ids("t0", "c0", True, 1, 1),
         lambda s: s.observe_sorted_row_ids("t0", "c0", True, 1, 1),
     ),
+    "has_row": (lambda s: s.has_row("t0", "r0"), lambda s: s.observe_has_row("t0", "r0")),
     "row": (lambda s: s.get_row("t0", "r0"), lambda s: s.observe_row("t0", "r0")),
     "cell_ids": (lambda s: s.get_cell_ids("t0", "r0"), lambda s: s.observe_cell_ids("t0", "r0")),
+    "has_cell": (
+        lambda s: s.has_cell("t0", "r0", "c0"),
+        lambda s: s.observe_has_cell("t0", "r0", "c0"),
+    ),
     "cell": (lambda s: s.get_cell("t0", "r0", "c0"), lambda s: s.observe_cell("t0", "r0", "c0")),
+    "has_values": (Store.has_values, Store.observe_has_values),
     "values": (Store.get_values, Store.observe_values),
     "value_ids": (Store.get_value_ids, Store.observe_value_ids),
+    "has_value": (lambda s: s.has_value("v0"), lambda s: s.observe_has_value("v0")),
     "value": (lambda s: s.get_value("v0"), lambda s: s.observe_value("v0")),
 }
 
@@ -167,7 +180,7 @@ READ_AND_OBSERVED: dict[str, tuple[Callable[[Store], Any], Callable[[Store], Obs
 def write_something(store: Store, choose: random.Random) -> None:
     table_id, row_id, cell_id, value_id = (f"{kind}{choose.randrange(2)}" for kind in "trcv")
     cell = choose.choice([1, 2, True, "x", None, [1]])
-    action = choose.randrange(8)
+    action = choose.randrange(9)
     if action <= 2:
         store.set_cell(table_id, row_id, cell_id, cell)
     elif action == 3:
@@ -178,8 +191,10 @@ def write_something(store: Store, choose: random.Random) -> None:
         store.del_row(table_id, row_id)
     elif action == 6:
         store.set_value(value_id, cell)
-    else:
+    elif action == 7:
         store.del_value(value_id)
+    else:
+        store.del_tables()
 
 
 def compared(kind: str, content: Any) -> str:

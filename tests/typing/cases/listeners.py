@@ -69,6 +69,7 @@ queries.on_result_row_count("q")(hear_row_count)  # expect: mypy[arg-type], pyri
 
 assert_type(store.observe_row_count("pets"), Observable[int])
 assert_type(store.observe_row_ids("pets"), Observable[list[str]])
+assert_type(store.observe_has_row("pets", "fido"), Observable[bool])
 assert_type(indexes.observe_slice_ids("by"), Observable[list[str]])
 assert_type(queries.observe_result_row_count("q"), Observable[int])
 
