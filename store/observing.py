@@ -126,7 +126,7 @@ class Observing(Decorating):
         return observable_of(self, f"cell ids of {table_id}", begin, read)
 
     def observe_has_table_cell(self, table_id: IdLike, cell_id: IdLike) -> Observable[bool]:
-        """Return a reactivex Observable of whether a cell id is used in a table, as `observe_has_tables` does.
+        """Return a reactivex Observable of whether a table has a cell id in use, as `observe_cell` does.
 
         >>> store = Store()
         >>> with store.observe_has_table_cell("pets", "age").subscribe(print):
