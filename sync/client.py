@@ -21,6 +21,7 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseCha
 from replicell.persisters.crsqlite.reverting import revert_row
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.persisters.errors import PersisterError
+from replicell.persisters.sqlite.prefetch import Prefetch
 from replicell.sync.actions import AdoptSnapshot, SessionOptions
 from replicell.sync.addresses import check_room_url, check_token, in_plain_words, without_secrets
 from replicell.sync.announcements import SchemaPolicy
@@ -29,7 +30,7 @@ from replicell.sync.client_session import ClientSession
 from replicell.sync.download import discard_snapshots
 from replicell.sync.endings import Ending, ending_of_connection, ending_of_request, seconds_to_rest
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
-from replicell.sync.jobs import begin_with
+from replicell.sync.jobs import Outgoing, begin_with
 from replicell.sync.messages import ProblemCode, RefusedChange
 from replicell.sync.peers import PeerView
 from replicell.sync.presence import Peer, text_from_state
@@ -137,6 +138,7 @@ class SyncClient:
         self._waiters: set[asyncio.Future[None]] = set()
         self._refusals = Refusals()
         self._view = PeerView()
+        self._prefetch: Prefetch[Outgoing] = Prefetch(self)
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: list[Callable[[], object]] = []
@@ -254,7 +256,7 @@ class SyncClient:
                 raise SyncClosedError(
                     f"the database {self._db.path} is not open: open it before its client starts"
                 )
-            subscription = self._db.on_change(self._on_change)
+            subscription = self._db.on_change(self._on_change, prefetch=self._prefetch)
             hook = self._db.before_close(self.close)
             self._closing = [subscription.cancel, hook.cancel]
             self._running.set()
@@ -401,6 +403,7 @@ class SyncClient:
         session.problems.clear()
         session.refused.clear()
         self._refusals.add(refused)
+        self._prefetch.want(session.foresee())
         if session.download is not None and session.state == "handshake" and self._running.is_set():
             self._set_status(SyncStatus.SYNCING, session.download.progress)
         if session.state == "live" and self._running.is_set():
@@ -425,7 +428,7 @@ class SyncClient:
         if change.origin is self:
             return
         if self._session is not None:
-            self._session.local_changes()
+            self._session.local_changes(self._prefetch.take())
             self.on_progress()
         elif self._wants_changes:
             self._wake_waiters()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import ClassVar
 
+import apsw
+
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.epochs import Cursor
+from replicell.persisters.sqlite.prefetch import Found
 from replicell.sync.actions import AdoptSnapshot, Emit, Progress, Reidentify, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.download import SNAPSHOT_PATIENCE, Download
@@ -20,6 +23,7 @@ from replicell.sync.jobs import (
     Batch,
     Drained,
     Introduction,
+    Outgoing,
     Settlement,
     TakenIn,
     disown_server,
@@ -170,10 +174,20 @@ class ClientSession(Session):
         super().start(now)
         self._job("write", partial(introduce, catalog=self._catalog), self._introduced)
 
-    def local_changes(self) -> None:
-        """The database was written by somebody else than this session."""
-        self._dirty = True
-        if self._outbound is not None:
+    def foresee(self) -> Callable[[apsw.Connection], Outgoing] | None:
+        """Return what this session will read after the next commit of somebody else, None if it may not."""
+        return self._outbound.foresee() if self._outbound is not None and self.state == "live" else None
+
+    def local_changes(self, found: Found[Outgoing] | None = None) -> None:
+        """The database was written by somebody else than this session.
+
+        Args:
+            found: What was read right after that, as `foresee` has said.
+        """
+        if self._outbound is None:
+            self._dirty = True
+        elif found is None or not self._outbound.was_foreseen(found.read, found.result):
+            self._dirty = True
             self._outbound.pump()
 
     def ask_mark(self, number: int) -> None:

@@ -88,6 +88,7 @@ class Outbound:
         self._announce_until = 0
         self._heartbeat_at = 0.0
         self._cookie: object = None
+        self._foreseen: _Foreseen | None = None
 
     @property
     def idle(self) -> bool:
@@ -151,6 +152,29 @@ class Outbound:
                 return
             if self._resume is not None or not self._send_from_ring():
                 self._read()
+
+    def foresee(self) -> Callable[[apsw.Connection], Outgoing] | None:
+        """Return what will be read after the next commit; None if something else comes before."""
+        if not self._running or self._held or not self.idle or not self._has_room():
+            return None
+        state = (self.position, self.announced, self._generation, self._cookie)
+        if self._foreseen is None or self._foreseen.state != state:
+            self._foreseen = _Foreseen(state, self._next_batch())
+            self._foreseen.read = self._reader(self._foreseen.batch, 0)
+        return self._foreseen.read
+
+    def was_foreseen(self, read: Callable[[apsw.Connection], Outgoing], outgoing: Outgoing) -> bool:
+        """Send what has been read already, as `foresee` has said.
+
+        Returns:
+            False if something else is to be read now.
+        """
+        if self._foreseen is None or read is not self.foresee():
+            return False
+        self._batch, self._part, self._foreseen = self._foreseen.batch, 0, None
+        self._reading = True
+        self._was_read(self._generation, outgoing)
+        return True
 
     def acknowledged(self, version: int) -> None:
         """The receiver has everything up to a version on its disk."""
@@ -231,15 +255,20 @@ class Outbound:
         if self._resume is None:
             self._batch = self._next_batch()
             self._part = 0
+        read = self._reader(self._batch, self._part)
+        self._reading = True
+        self._emit(Job("read", read, partial(self._was_read, self._generation), self._read_failed))
+
+    def _reader(self, batch: int, part: int) -> Callable[[apsw.Connection], Outgoing]:
         everything = self.position < self._everything_until
-        read: Callable[[apsw.Connection], Outgoing] = partial(
+        return partial(
             read_outgoing,
             catalog=self._catalog,
             position=self.position,
             since=self.announced,
             exclude=None if everything else self._receiver,
-            batch=self._batch,
-            part=self._part,
+            batch=batch,
+            part=part,
             resume=self._resume,
             cookie=self._cookie,
             encoding=self._encoding,
@@ -247,8 +276,6 @@ class Outbound:
             max_changes=self._options.part_changes,
             max_frame=self._max_frame,
         )
-        self._reading = True
-        self._emit(Job("read", read, partial(self._was_read, self._generation), self._read_failed))
 
     def _were_described(self, tables: list[TableAnnouncement]) -> None:
         if self._running:
@@ -301,3 +328,14 @@ class Outbound:
         first, last = self._own_range
         if first <= self.position < last and not self._reading and self._resume is None:
             self.position = last
+
+
+class _Foreseen:
+    """A read that may be made before it is asked for, and what it depends on."""
+
+    __slots__ = ("batch", "read", "state")
+
+    def __init__(self, state: tuple[object, ...], batch: int) -> None:
+        self.state = state
+        self.batch = batch
+        self.read: Callable[[apsw.Connection], Outgoing] | None = None

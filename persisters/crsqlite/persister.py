@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
+import apsw
+
 from replicell.persisters.config import TabularConfig, parse_config
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.crsqlite.cleaning import clean, wanted_cleanings
@@ -14,6 +16,8 @@ from replicell.persisters.crsqlite.loading import HeldRows, Loader
 from replicell.persisters.crsqlite.saving import Saver
 from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
 from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.sqlite.prefetch import Found, Prefetch
 from replicell.persisters.sqlite.worker import DatabaseChange
 from replicell.persisters.status import ProgressListener, Status
 from replicell.persisters.subscription import Subscription
@@ -61,6 +65,8 @@ class CrSqlitePersister(Persister):
     ) -> None:
         self._config = parse_config(config)
         self._database = database
+        self._prefetch: Prefetch[LoadedContent] = Prefetch(self)
+        self._found: Found[LoadedContent] | None = None
         scope = self._follow(TableMap(self._config))
         super().__init__(
             store,
@@ -128,9 +134,15 @@ class CrSqlitePersister(Persister):
         self._saver = Saver(schemas, table_map.saves, self._loader, scope.shared_tables or frozenset())
         self._loaded_table_ids = scope.loaded_tables or frozenset()
         self._seen: Seen | None = None
+        self._next_load: _Load | None = None
         return scope
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
+        found, load = self._found, self._next_load
+        if found is not None and found.read is load and load.is_of(self._seen, self._tracker.schema()):
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(found.result)
+            return done
         held: HeldRows = {}
         if self._seen is None:
             held = {table_id: self._store.get_row_ids(table_id) for table_id in self._loaded_table_ids}
@@ -146,15 +158,39 @@ class CrSqlitePersister(Persister):
     def _watch(self, on_change: Callable[[], None]) -> Subscription:
         def on_database_change(change: DatabaseChange) -> None:
             if change.origin is not self:
-                on_change()
+                # Good for a load that begins at once; later there may be more.
+                self._found = self._prefetch.take()
+                try:
+                    on_change()
+                finally:
+                    self._found = None
 
-        return self._database.on_change(on_database_change)
+        return self._database.on_change(on_database_change, prefetch=self._prefetch)
 
     def _on_applied(self, content: LoadedContent) -> None:
         self._seen = content.version
+        if self._seen is not None and self.is_auto_loading():
+            self._next_load = _Load(self._loader, self._seen, self._tracker.schema())
+            self._prefetch.want(self._next_load)
 
     def _release(self) -> None:
         self._before_close.cancel()
+
+
+class _Load:
+    """Reads what has changed since what was seen, before anybody asks for it."""
+
+    def __init__(self, loader: Loader, seen: Seen, facts: SchemaFacts) -> None:
+        self._loader = loader
+        self._seen = seen
+        self._facts = facts
+
+    def __call__(self, connection: apsw.Connection) -> LoadedContent:
+        return self._loader.load(connection, self._seen, self._facts)
+
+    def is_of(self, seen: Seen | None, facts: SchemaFacts) -> bool:
+        """Whether that is what is to be read now."""
+        return self._seen is seen and self._facts == facts
 
 
 def create_crsqlite_persister(

@@ -7,19 +7,25 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import apsw
 
 from replicell.persisters.errors import DatabaseClosedError, DatabaseError
 from replicell.persisters.sqlite.connection import transaction, translated
+from replicell.persisters.sqlite.prefetch import Found, Prefetch
 
 __all__ = ["DatabaseChange", "Engine", "Mode", "Worker"]
 
 _log = logging.getLogger("replicell.persisters.database")
+
+_Findings: TypeAlias = Sequence[tuple[Prefetch[Any], Found[Any]]]
+
+_SECONDS_AN_OPEN_FILE = 0.0005
+"""So that a process with very many databases looks at 2000 files a second and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,12 @@ class Worker:
         loop: The event loop on which futures are settled and changes are told.
         name: The file, for messages.
         engine: Opens and closes the connection.
-        poll_interval: Seconds between looks at whether another connection has committed.
+        poll_interval: Seconds between looks at whether another connection has committed; more where a process
+            has very many databases open.
         tell: Called on the loop with each change.
     """
+
+    _watching: ClassVar[set[Worker]] = set()
 
     def __init__(
         self,
@@ -95,6 +104,8 @@ class Worker:
         self._poll_failed = False
         self.is_stopping = False
         self.has_listeners = False
+        self.prefetches: tuple[Prefetch[Any], ...] = ()
+        """What to read after commits, for those who are told of them."""
         self.started: asyncio.Future[None] = loop.create_future()
         self._thread = threading.Thread(target=self._main, name=f"replicell {name}", daemon=True)
         self._thread.start()
@@ -127,7 +138,14 @@ class Worker:
             self._deliver(self.started, None, error, None)
             return
         self._data_version = _committed_by_others(self._connection)
-        self._deliver(self.started, None, None, None)
+        self._watching.add(self)
+        try:
+            self._deliver(self.started, None, None, None)
+            self._work()
+        finally:
+            self._watching.discard(self)
+
+    def _work(self) -> None:
         next_poll = time.monotonic() + self._poll_interval
         while True:
             job = self._next_job(next_poll)
@@ -136,7 +154,8 @@ class Worker:
             job = None  # Or its arguments would live on while there is nothing to do.
             if time.monotonic() >= next_poll:
                 self._poll()
-                next_poll = time.monotonic() + self._poll_interval
+                pause = max(self._poll_interval, len(self._watching) * _SECONDS_AN_OPEN_FILE)
+                next_poll = time.monotonic() + pause
 
     def _next_job(self, deadline: float) -> _Job | None:
         try:
@@ -151,6 +170,7 @@ class Worker:
         if job.future.cancelled():
             return True
         result, error, change = None, None, None
+        findings: _Findings = ()
         try:
             with translated(self._name):
                 result, wrote = self._run(job)
@@ -158,7 +178,23 @@ class Worker:
                 change = DatabaseChange(job.origin)
         except BaseException as raised:
             error = raised
-        return self._deliver(job.future, result, error, change)
+        # Who has queued more would have to wait, and one read after that will find as much.
+        if change is not None and self.prefetches and self._jobs.empty():
+            findings = self._prefetch(job.origin)
+        return self._deliver(job.future, result, error, change, findings)
+
+    def _prefetch(self, origin: object) -> _Findings:
+        findings: list[tuple[Prefetch[Any], Found[Any]]] = []
+        for prefetch in self.prefetches:
+            read = prefetch.begin() if prefetch.origin is not origin else None
+            if read is None or self._connection is None:
+                continue
+            try:
+                findings.append((prefetch, Found(read, _read(self._connection, read, ()))))
+            except Exception as error:
+                # Whoever wants it will try himself, and be told.
+                _log.debug("%s: could not read ahead: %s", self._name, error)
+        return findings
 
     def _run(self, job: _Job) -> tuple[Any, bool]:
         if job.mode is Mode.REOPEN:
@@ -169,7 +205,7 @@ class Worker:
             raise DatabaseClosedError(f"{self._name} could not be reopened: close it and open it again.")
         match job.mode:
             case Mode.READ:
-                return _read(connection, job), False
+                return _read(connection, job.function, job.args), False
             case Mode.WRITE:
                 self._engine.before_writing(connection)
                 return _write(connection, job, self._engine)
@@ -220,8 +256,9 @@ class Worker:
         result: object,
         error: BaseException | None,
         change: DatabaseChange | None,
+        findings: _Findings = (),
     ) -> bool:
-        return self._call_soon(self._settle, future, result, error, change)
+        return self._call_soon(self._settle, future, result, error, change, findings)
 
     def _settle(
         self,
@@ -229,6 +266,7 @@ class Worker:
         result: object,
         error: BaseException | None,
         change: DatabaseChange | None,
+        findings: _Findings,
     ) -> None:
         if not future.done():
             if error is None:
@@ -238,7 +276,11 @@ class Worker:
             else:
                 future.set_exception(error)
         if change is not None:
+            for prefetch, found in findings:
+                prefetch.show(found)
             self._tell(change)
+            for prefetch, _ in findings:
+                prefetch.show(None)
 
     def _call_soon(self, function: Callable[..., None], *args: object) -> bool:
         """Tell whether the loop is still there; without it nobody can use the connection any more."""
@@ -270,11 +312,11 @@ class _Job:
         self.future = future
 
 
-def _read(connection: apsw.Connection, job: _Job) -> Any:
+def _read(connection: apsw.Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     changes = connection.total_changes()
     connection.execute("BEGIN")
     try:
-        result = job.function(connection, *job.args)
+        result = function(connection, *args)
         if connection.total_changes() != changes:
             raise DatabaseError("The function wrote although it was given to read(): give it to write().")
         return result
