@@ -8,7 +8,7 @@ from typing import Any
 
 from replicell.store.errors import ArgumentError
 
-__all__ = ["as_listener", "name_of"]
+__all__ = ["as_listener", "check_plain_function", "name_of"]
 
 
 def as_listener(callback: Any, kind: str, *, may_write: bool = False) -> Callable[..., Any]:
@@ -37,6 +37,25 @@ def as_listener(callback: Any, kind: str, *, may_write: bool = False) -> Callabl
     from replicell.store.coroutines import Scheduled
 
     return Scheduled(listener, f"{kind} listener {name_of(callback)}")
+
+
+def check_plain_function(callback: object, kind: str) -> None:
+    """See that something can be called, and answers at once.
+
+    Args:
+        callback: What the user gave.
+        kind: What it is to be, for errors.
+
+    Raises:
+        ArgumentError: If it cannot be called, or is a coroutine function, whose answer comes later.
+    """
+    if not callable(callback):
+        raise ArgumentError(f"{kind} must be callable, but {callback!r} was given")
+    if _is_coroutine_function(callback):
+        raise ArgumentError(
+            f"{name_of(callback)} is a coroutine function, but {kind} must answer at once. Give a plain "
+            "function."
+        )
 
 
 def name_of(callback: object) -> str:

@@ -429,6 +429,7 @@ class Observing(Decorating):
 
         Raises:
             WaitTimeoutError: If that did not happen in time; it is a `TimeoutError`.
+            ArgumentError: If the predicate is no function, or a coroutine function.
 
         >>> async def sell():
         ...     asyncio.get_running_loop().call_soon(store.set_cell, "pets", "fido", "sold", True)

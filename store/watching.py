@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_args
 
-from replicell.store.callbacks import name_of
+from replicell.store.callbacks import check_plain_function, name_of
 from replicell.store.change_objects import CellChange, Change, ValueChange
 from replicell.store.errors import ArgumentError, StoreError, WaitTimeoutError, WatchOverflowError
 from replicell.store.ids import Id
@@ -199,6 +199,7 @@ def _wake(waiter: list[asyncio.Future[None]]) -> None:
 
 async def wait_for(store: _S, predicate: Callable[[_S], _T], seconds: float | None) -> _T:
     """Do what `Store.wait_for` does."""
+    check_plain_function(predicate, "a predicate")
     answer = predicate(store)
     if answer:
         return answer
@@ -221,8 +222,8 @@ async def wait_for(store: _S, predicate: Callable[[_S], _T], seconds: float | No
             return await future
     except TimeoutError:
         if not future.cancelled():
-            # The predicate's own.
-            raise
+            # It came true just in time; or the error is the predicate's own.
+            return future.result()
         raise WaitTimeoutError(
             f"{name_of(predicate)} was not true of the store within {seconds} s. Check that something writes "
             "what it looks for, or wait longer."

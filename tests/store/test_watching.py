@@ -261,6 +261,32 @@ async def test_what_does_not_happen_in_time_is_an_error_that_names_the_predicate
     assert store._unobserved
 
 
+async def test_what_comes_true_as_the_time_runs_out_is_no_error() -> None:
+    store, loop = Store(), asyncio.get_running_loop()
+
+    def is_open(store: Store) -> Any:
+        if not store.has_values():
+            # Before the waiting has begun, so that this and the end of the time come in one turn of the loop.
+            loop.call_soon(store.set_value, "open", True)
+        return store.get_value("open")
+
+    assert await store.wait_for(is_open, timeout=0) is True
+
+
+@pytest.mark.parametrize("predicate", [5, "open", None])
+async def test_a_predicate_must_be_a_function(predicate: Any) -> None:
+    with pytest.raises(ArgumentError, match="a predicate must be callable"):
+        await Store().wait_for(predicate)
+
+
+async def test_a_predicate_answers_at_once() -> None:
+    async def is_open(store: Store) -> bool:
+        return False
+
+    with pytest.raises(ArgumentError, match="is_open is a coroutine function, but a predicate must answer"):
+        await Store().wait_for(is_open, timeout=60)
+
+
 async def test_an_error_of_the_predicate_reaches_who_waits_not_who_writes() -> None:
     store = Store()
     waiting = asyncio.create_task(store.wait_for(fails_when_written, timeout=30))
