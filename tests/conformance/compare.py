@@ -38,9 +38,9 @@ def compare_seeds(family: Family, original: Original, seeds: range) -> Iterator[
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
         scripts = [family.random_script(seed) for seed in batch]
-        original.send(scripts)
+        original.begin(scripts)
         own = [family.run(script) for script in scripts]
-        for seed, script, theirs, ours in zip(batch, scripts, original.receive(), own, strict=True):
+        for seed, script, theirs, ours in zip(batch, scripts, original.finish(), own, strict=True):
             yield difference(family, script, theirs, ours, seed)
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
+from benchmarks.processes import FOLDER, LineProcess
 from tests.conformance.family import Family
 from tests.conformance.twin import Script, Trace
 
 __all__ = ["VERSION", "Original", "why_missing"]
 
 VERSION = "10.0.1"
-NODE_FOLDER = Path(__file__).parents[2] / "benchmarks" / "node"
-NODE_MODULES = NODE_FOLDER / "node_modules"
+NODE_MODULES = FOLDER / "node_modules"
 
 
 def why_missing() -> str | None:
@@ -35,10 +31,10 @@ def why_missing() -> str | None:
     return None
 
 
-class Original:
+class Original(LineProcess):
     """TinyBase under Node, given scripts of one family and answering with traces.
 
-    `send` and `receive` are apart so that replicell can run a batch while Node runs the same one.
+    `begin` and `finish` are apart so that replicell can run a batch while Node runs the same one.
     """
 
     def __init__(self, family: Family) -> None:
@@ -46,45 +42,16 @@ class Original:
             {"module": patch.module, "name": patch.name, "from": patch.original, "to": patch.mended}
             for patch in family.patches
         ]
-        self._process = subprocess.Popen(
-            ["node", str(family.folder / "runner.mjs"), str(NODE_MODULES), json.dumps(patches)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        super().__init__("node", str(family.folder / "runner.mjs"), str(NODE_MODULES), json.dumps(patches))
+        self._name = f"TinyBase for {family.name}"
 
-    def send(self, scripts: Sequence[Script]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"scripts": scripts}) + "\n")
-        self._process.stdin.flush()
+    def begin(self, scripts: Sequence[Script]) -> None:
+        self.send({"scripts": scripts})
 
-    def receive(self) -> list[Trace]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(
-                f"the Node process ended with code {self._process.wait()}; its error is printed above"
-            )
-        answer: dict[str, Any] = json.loads(line)
-        traces: list[Trace] = answer["traces"]
+    def finish(self) -> list[Trace]:
+        traces: list[Trace] = self.receive()["traces"]
         return traces
 
     def run(self, script: Script) -> Trace:
-        self.send([script])
-        return self.receive()[0]
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        self.begin([script])
+        return self.finish()[0]
