@@ -318,6 +318,11 @@ class SyncServer:
             await self._rooms.close()
             await self._node.backplane.close()
 
+    def announce_closing(self) -> None:
+        """Say at ``/readyz`` from now on that the server goes away, so that nobody is sent here any more; it
+        serves on until `close`."""
+        self._pages.phase = "shutting down"
+
     def asgi(self) -> AsgiApp:
         """Return an ASGI application that serves the rooms below the path at which it is mounted, in
         Starlette, FastAPI and others, in place of a port of its own: `start` is not called.

@@ -10,14 +10,19 @@ import pytest
 
 from replicell.commands import access_options
 from replicell.commands import server as command
+from replicell.commands.server_settings import resolve
 from replicell.sync import JwtTokens, Limits, Request
 from replicell.sync.errors import SyncError
 
 
-def parsed(*words: str) -> argparse.Namespace:
+def given(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return parser.parse_args(words)
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    return resolve(given(*words), {})
 
 
 def test_without_options_it_listens_on_this_machine_only() -> None:
@@ -55,7 +60,7 @@ def test_an_address_that_is_taken_is_an_error_of_ours(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         with pytest.raises(SyncError, match="cannot serve"):
-            command.run(parsed("--port", port, "--data-dir", str(tmp_path), "--log-level", "error"))
+            command.run(given("--port", port, "--data-dir", str(tmp_path), "--log-level", "error"))
 
 
 def test_limits_that_are_not_given_are_the_usual_ones() -> None:
@@ -82,7 +87,9 @@ def test_a_limit_that_is_no_number_is_explained_by_the_parser(
 ) -> None:
     with pytest.raises(SystemExit):
         parsed("--limit-connections", word)
-    assert f"--limit-connections: a number, or none for no limit, not '{word}'" in capsys.readouterr().err
+    assert (
+        f"--limit-connections: a whole number, or none for no limit, not '{word}'" in capsys.readouterr().err
+    )
 
 
 def test_a_limit_that_makes_no_sense_is_an_error_of_ours() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING
 
-from replicell.commands import access_options
+from replicell.commands import access_options, server_rooms, server_settings
 
 if TYPE_CHECKING:
     from replicell.sync.backplane import Backplane
@@ -20,104 +21,51 @@ HELP = "serve rooms that replicas sync through, one database file each"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the server's options to a parser."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=8040, help="port, 0 for any free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--data-dir", default="rooms", help="folder of the rooms' files (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--token", action="append", default=[], help="token that may read and write; repeatable"
-    )
-    parser.add_argument(
-        "--read-only-token", action="append", default=[], help="token that may only read; repeatable"
-    )
-    parser.add_argument(
-        "--origin",
-        action="append",
-        default=[],
-        help="web page that may connect from a browser, as https://example.com, or * for all; repeatable",
-    )
-    parser.add_argument(
-        "--schema",
-        choices=("auto", "strict"),
-        default="auto",
-        help="auto: create the tables clients announce, strict: keep the room's own (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-message-size",
-        type=int,
-        default=1024 * 1024,
-        help="biggest message that is taken, in bytes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--presence",
-        choices=("anonymous", "names", "off"),
-        default="anonymous",
-        help="what clients that take part in presence are told of each other: the states that they show, also"
-        " the names in their identities, or nothing (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--room-idle-seconds",
-        type=float,
-        default=60.0,
-        help="how long a room stays open without clients (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--nats",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="NATS server with JetStream, as nats://host:4222, through which rooms are shared with other"
-        " servers; repeatable, or several with commas",
-    )
-    parser.add_argument(
-        "--nats-stream", default="replicell", help="name of the NATS stream (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--nats-replicas",
-        type=int,
-        default=3,
-        help="how many NATS servers keep what is acknowledged: 1, 3 or 5 (default: %(default)s)",
-    )
-    access_options.add_arguments(parser)
-    parser.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="info",
-        help="how much is logged to stderr (default: %(default)s)",
-    )
+    """Add the server's options and its sub-commands to a parser."""
+    server_settings.add_arguments(parser)
+    server_rooms.add_commands(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or Ctrl-C; prints ``listening on ws://host:port`` when clients may come."""
+    """Serve until SIGTERM or Ctrl-C; prints ``listening on ws://host:port`` when clients may come. With a
+    sub-command do that instead.
+
+    Raises:
+        SettingError: A setting makes no sense.
+        SyncError: It cannot be served so.
+    """
+    settings = server_settings.resolve(args, os.environ)
+    if getattr(args, "on_rooms", None) is not None:
+        status: int = args.on_rooms(args, settings)
+        return status
+    asyncio.run(_serve(settings))
+    return 0
+
+
+def _make_server(settings: argparse.Namespace) -> SyncServer:
+    from replicell.sync.actions import SessionOptions
     from replicell.sync.server import SyncServer
 
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    return SyncServer(
+        settings.data_dir,
+        host=settings.host,
+        port=settings.port,
+        tokens=settings.token,
+        read_only_tokens=settings.read_only_token,
+        origins=settings.origin,
+        schema_policy=settings.schema,
+        limits=access_options.limits(settings),
+        authenticate=access_options.authenticate(settings),
+        ssl=access_options.tls(settings),
+        trusted_proxies=settings.trusted_proxy,
+        proxy_header=settings.proxy_header,
+        presence=settings.presence,
+        room_idle_seconds=settings.room_idle_seconds,
+        backplane=_backplane(settings),
+        options=SessionOptions(snapshot_bytes=settings.snapshot_bytes),
+        metrics_token=settings.metrics_token,
+        metrics_rooms=settings.metrics_rooms,
     )
-    logging.getLogger("websockets").setLevel(logging.WARNING)
-    server = SyncServer(
-        args.data_dir,
-        host=args.host,
-        port=args.port,
-        tokens=args.token,
-        read_only_tokens=args.read_only_token,
-        origins=args.origin,
-        schema_policy=args.schema,
-        limits=access_options.limits(args),
-        authenticate=access_options.authenticate(args),
-        ssl=access_options.tls(args),
-        trusted_proxies=args.trusted_proxy,
-        proxy_header=args.proxy_header,
-        presence=args.presence,
-        room_idle_seconds=args.room_idle_seconds,
-        backplane=_backplane(args),
-    )
-    asyncio.run(_serve(server))
-    return 0
 
 
 def _backplane(args: argparse.Namespace) -> Backplane | None:
@@ -129,11 +77,18 @@ def _backplane(args: argparse.Namespace) -> Backplane | None:
     return JetStreamBackplane(servers, stream=args.nats_stream, replicas=args.nats_replicas)
 
 
-async def _serve(server: SyncServer) -> None:
+async def _serve(settings: argparse.Namespace) -> None:
+    from replicell.sync.log_records import log_handler
+
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[log_handler(settings.log_format)])
+    # What it logs at lower levels are whole requests, with the tokens in them.
+    logging.getLogger("websockets").setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with server:
+    async with _make_server(settings) as server:
         print(f"listening on {server.url}", flush=True)
         await stop.wait()
+        server.announce_closing()
+        await asyncio.sleep(settings.drain_seconds)
