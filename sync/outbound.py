@@ -225,7 +225,7 @@ class Outbound:
         self._heartbeat_at = now
         if self.announced < self.position and not self._reading and self._resume is None:
             self._announce()
-        elif self.acked < self.announced:
+        elif self.acked < self.announced or self._in_flight:
             self._emit(Send(encode(Heartbeat(self.announced), self._encoding)))
 
     def _has_room(self) -> bool:

@@ -212,6 +212,22 @@ def test_what_is_not_acknowledged_is_asked_about(site: Site) -> None:
     assert sender.end.said(Heartbeat) == [Heartbeat(1)]
 
 
+def test_what_is_sent_again_is_asked_about_although_it_was_acknowledged_before(site: Site) -> None:
+    site.put("a", "x")
+    sender = Sender(site, window_batches=1).begin()
+    sender.half.acknowledged(1)
+    sender.half.rewind(0)
+    sender.work()
+    sender.half.tick(1.0)
+    assert sender.end.said(Heartbeat) == [Heartbeat(1)]
+
+    sender.half.acknowledged(1)
+    site.put("b", "y")
+    sender.half.pump()
+    sender.work()
+    assert sender.batches == [(0, 1), (0, 1), (1, 2)]
+
+
 def test_a_changed_schema_is_announced_before_the_changes_that_need_it(site: Site) -> None:
     from replicell.persisters.crsqlite.schema import add_columns
 
