@@ -11,12 +11,14 @@ from tests.conformance.twin import Script, Trace
 __all__ = ["first_difference", "is_whole"]
 
 CELL = ["call", "ResultCell"]
+LISTS_OF_CELL_IDS = {"getResultCellIds", "getResultTableCellIds"}
 
 
 def first_difference(original: Trace, ours: Trace) -> int | None:
     """Return the index of the first event that differs.
 
-    Numbers may differ by rounding, errors in wording, and the cells of one row may be told of in any order.
+    Numbers may differ by rounding, errors in wording, and the cells of one row may be told of, and listed, in
+    any order.
     """
     original, ours = cells_in_order(original), cells_in_order(ours)
     for index, (theirs, own) in enumerate(zip(original, ours, strict=False)):
@@ -26,12 +28,16 @@ def first_difference(original: Trace, ours: Trace) -> int | None:
 
 
 def cells_in_order(trace: Trace) -> Trace:
-    """Sort each run of calls that tell of the cells of one row."""
+    """Sort lists of cell ids, and each run of calls that tell of the cells of one row."""
     ordered: Trace = []
     for _, events in groupby(trace, key=lambda event: event[3:5] if event[:1] + event[2:3] == CELL else None):
-        run = list(events)
+        run = [[*event[:2], sorted(event[2])] if is_list_of_cell_ids(event) else event for event in events]
         ordered += sorted(run, key=lambda event: str(event[5])) if run[0][:1] + run[0][2:3] == CELL else run
     return ordered
+
+
+def is_list_of_cell_ids(event: list[Any]) -> bool:
+    return event[0] == "read" and event[1] in LISTS_OF_CELL_IDS
 
 
 def same(one: Any, other: Any) -> bool:
