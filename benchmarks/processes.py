@@ -14,6 +14,7 @@ __all__ = ["LineProcess", "NodeMissingError", "node", "python"]
 
 FOLDER = Path(__file__).with_name("node")
 ROOT = FOLDER.parents[1]
+ENDING_SECONDS = 120
 
 
 class NodeMissingError(RuntimeError):
@@ -60,7 +61,7 @@ class LineProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=ENDING_SECONDS)
         self._process.stdout.close()
 
     def __enter__(self) -> Self:

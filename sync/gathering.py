@@ -48,15 +48,15 @@ class Gathering:
         """The version that the last one reaches, 0 if there is none."""
         return self._commits[-1].until if self._commits else 0
 
-    def add(self, until: int, author: bytes, frames: Sequence[bytes]) -> None:
+    def add(self, until: int, authors: frozenset[bytes], frames: Sequence[bytes]) -> None:
         """Add a commit.
 
         Args:
             until: The version that it made.
-            author: Whose it was.
+            authors: Who wrote all of it.
             frames: Its changes, as `TakenIn.frames` has them.
         """
-        self._commits.append(News(until, frozenset((author,)), tuple(frames)))
+        self._commits.append(News(until, authors, tuple(frames)))
 
     def take(self) -> list[News]:
         """Hand out what there is, and begin anew."""

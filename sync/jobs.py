@@ -186,6 +186,7 @@ class TakenIn(NamedTuple):
         turned_away: How many more of those could not be kept.
         frames: The applied changes encoded for others, as versions ``before`` to ``after``; empty if not
             asked for.
+        is_shared: Whether there are changes of other clients among them.
     """
 
     before: int
@@ -195,6 +196,7 @@ class TakenIn(NamedTuple):
     parked: list[Refusal]
     turned_away: int
     frames: list[bytes]
+    is_shared: bool = False
 
 
 def introduce(conn: apsw.Connection, catalog: Catalog) -> Introduction:
@@ -356,6 +358,7 @@ def take_in(
     batch: int | None = None,
     turned_down: Sequence[Refusal] = (),
     limits: Limits | None = None,
+    since: int | None = None,
 ) -> TakenIn:
     """Judge and merge incoming changes and move the cursor, all in one transaction (write).
 
@@ -369,8 +372,9 @@ def take_in(
         batch: The number under which to encode the applied changes for others, None for not at all.
         turned_down: Changes that are refused already.
         limits: How big values and the database may be, None for as big as they like.
+        since: The version before the transaction, None if nothing was written in it yet.
     """
-    before = catalog.latest_version(conn)
+    before = catalog.latest_version(conn) if since is None else since
     changes = batches[0].rows if len(batches) == 1 else [change for one in batches for change in one.rows]
     too_much: list[Refusal] = []
     if turned_down:

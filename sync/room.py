@@ -15,6 +15,7 @@ from replicell.sync import ledger
 from replicell.sync.actions import Emit, SessionOptions
 from replicell.sync.announcements import SchemaPolicy, announce
 from replicell.sync.gathering import Gathering
+from replicell.sync.intake import Intake
 from replicell.sync.jobs import Job, Outgoing, TakenIn, read_outgoing
 from replicell.sync.limits import Limits
 from replicell.sync.messages import TableAnnouncement
@@ -111,6 +112,8 @@ class Room:
         self._batches = count(1)
         self._gathering = Gathering(self.next_batch)
         self._sharing = Pace(emit, self._share_news)
+        self.intake = Intake(emit)
+        """Where what clients send is merged."""
         self._refilling = False
         self._is_behind = False
         self.presence = PresenceBoard(emit, self.limits.peers)
@@ -161,7 +164,8 @@ class Room:
         if taken.after <= taken.before:
             return
         if taken.before == self._gathered_until and not self._refilling and taken.frames:
-            self._gathering.add(taken.after, author, taken.frames)
+            authors = frozenset(() if taken.is_shared else (author,))
+            self._gathering.add(taken.after, authors, taken.frames)
             self._sharing.ask()
         else:
             self.changed()

@@ -447,10 +447,10 @@ class ServerSession(Session):
 
 
 def _if_valid(
-    lease: _Lease, job: Callable[[apsw.Connection], _Result], conn: apsw.Connection
+    lease: _Lease, job: Callable[..., _Result], conn: apsw.Connection, **options: int
 ) -> _Result | None:
     # A replaced session's late batches must not move the cursor of the copy that has taken its place.
-    return job(conn) if lease.valid else None
+    return job(conn, **options) if lease.valid else None
 
 
 def _nothing(_: object) -> None:

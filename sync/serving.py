@@ -95,7 +95,7 @@ class ServedConnection:
             access=Access(
                 write=identity.right(request.room) == "write",
                 presence=presence != "off",
-                shown_name=identity.name or None if presence == "names" else None,
+                shown_name=_printable(identity.name) or None if presence == "names" else None,
             ),
             validates=validate is not None,
             expires_in=self._expires_in,
@@ -185,20 +185,24 @@ class ServedConnection:
             seconds = max(seconds, self._bucket.take(job.changes))
         timed = replace(job, function=partial(self._timed, asyncio.get_running_loop(), job))
         if seconds > 0:
-            self._start(self._emit_later(timed, seconds))
+            self._start(self._merge_later(timed, seconds))
         else:
-            self._wire.emit(timed)
+            self._merge(timed)
+
+    def _merge(self, job: Job[Any]) -> None:
+        self._opened.room.intake.add(self._wire.reported(job))
 
     def _timed(
         self,
         loop: asyncio.AbstractEventLoop,
         job: Job[Any],
         conn: apsw.Connection,
+        **options: int,
     ) -> Any:
         began = time.perf_counter()
         taken = None
         try:
-            taken = job.function(conn)
+            taken = job.function(conn, **options)
             return taken
         finally:
             seconds = time.perf_counter() - began
@@ -211,9 +215,9 @@ class ServedConnection:
         if taken is not None and (taken.refused or taken.parked):
             self._counts.refused_changes.update(refusal.code for refusal in (*taken.refused, *taken.parked))
 
-    async def _emit_later(self, action: Action, seconds: float) -> None:
+    async def _merge_later(self, job: Job[Any], seconds: float) -> None:
         await asyncio.sleep(seconds)
-        self._wire.emit(action)
+        self._merge(job)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -267,3 +271,8 @@ async def _from_shelf(
         failed(error)
     else:
         done(found)
+
+
+def _printable(name: str) -> str:
+    """Return a name as one that can be encoded, whatever a hook has made of it."""
+    return name.encode(errors="replace").decode()

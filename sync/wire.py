@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
@@ -106,11 +107,7 @@ class Wire:
             case Send(frame):
                 self._write(frame)
             case Job():
-                run_job(
-                    self._db,
-                    Job(action.mode, action.function, self._reporting(action), action.failed),
-                    self._owner,
-                )
+                run_job(self._db, self.reported(action), self._owner)
             case Close(reason, message):
                 self._close(CLOSE_CODES[reason], message)
             case Reidentify(message):
@@ -159,13 +156,15 @@ class Wire:
         """Whether more is under way than the other side should be asked for."""
         return session.backlog > _BACKLOG_BYTES or session.busy or self._outgoing_bytes > _MOST_OUTGOING_BYTES
 
-    def _reporting(self, job: Job[Any]) -> Any:
+    def reported(self, job: Job[Any]) -> Job[Any]:
+        """Return a job of the session's, to be run by somebody else, of whose end the owner is told."""
+
         def done(result: object) -> None:
             job.done(result)
             self._less_backlog.set()
             self._owner.on_progress()
 
-        return done
+        return replace(job, done=done)
 
     def _write(self, frame: bytes | str) -> None:
         # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the

@@ -160,9 +160,10 @@ def edited(
 
 def missing_everything(reports: list[dict[str, Any]], together: dict[str, Any]) -> int:
     """How many clients have not got all that there is."""
-    reached = [until for report in reports for until in report["until"]]
+    reached: list[int] = [until for report in reports for until in report["until"]]
     lagging = sum(until < max(reached) for until in reached)
-    return lagging + sum(rows < max(together["rows"]) for rows in together["rows"])
+    rows: list[int] = together["rows"]
+    return lagging + sum(count < max(rows) for count in rows)
 
 
 def bare_connection_bytes() -> float:

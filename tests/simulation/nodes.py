@@ -14,7 +14,7 @@ from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
-from replicell.sync.actions import Action, Close, Emit, Progress, Reidentify, Send
+from replicell.sync.actions import Action, Close, Emit, Later, Progress, Reidentify, Send
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
@@ -180,8 +180,14 @@ class Server(Machine):
         self.plan.crash(self)
 
     def _emit(self, action: Action) -> None:
-        assert isinstance(action, Job)
-        self.submit(action)
+        match action:
+            case Job():
+                self.submit(action)
+            case Later(seconds, call):
+                life = self.life
+                self.plan.clock.after(seconds, lambda: call() if life == self.life else None)
+            case _:
+                raise AssertionError(f"a room does not do {action}")
 
 
 class Client(Machine):
@@ -326,6 +332,8 @@ class Connection:
         match action:
             case Send(frame):
                 self._down.send(frame, sheltered=self._shaking_hands)
+            case Job() if action.changes and self._server.room is not None:
+                self._server.room.intake.add(action)
             case Job():
                 self._server.submit(action)
             case Close(reason, message):

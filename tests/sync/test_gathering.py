@@ -10,7 +10,7 @@ from replicell.sync.gathering import Gathering
 from replicell.sync.messages import Changes, decode, encode
 
 EPOCH = b"e" * 16
-ANNA, BOB = b"a" * 16, b"b" * 16
+ANNA, BOB = frozenset((b"a" * 16,)), frozenset((b"b" * 16,))
 
 
 def frame(until: int, text: str = "milk", part: int = 0, last: bool = True) -> bytes:
@@ -29,7 +29,7 @@ def test_one_commit_goes_out_as_it_came() -> None:
     gathered.add(1, ANNA, [frame(1)])
 
     assert gathered.until == 1
-    assert gathered.take() == [(1, frozenset((ANNA,)), (frame(1),))]
+    assert gathered.take() == [(1, ANNA, (frame(1),))]
     assert gathered.until == 0
     assert gathered.take() == []
 
@@ -43,7 +43,7 @@ def test_small_commits_become_one_batch_of_all_their_versions() -> None:
 
     changes = decode(joined)
     assert isinstance(changes, Changes)
-    assert (until, authors) == (3, frozenset((ANNA,)))
+    assert (until, authors) == (3, ANNA)
     assert (changes.since, changes.until, changes.batch, changes.part, changes.last) == (0, 3, 100, 0, True)
     assert [row.db_version for row in changes.rows] == [1, 2, 3]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -43,6 +44,9 @@ class Server:
     def __init__(self, conn: apsw.Connection) -> None:
         self._conn = conn
         self.rests: list[Later] = []
+        self.is_busy = False
+        self.commits = 0
+        self._jobs: list[Job[Any]] = []
         catalog = Catalog()
         with transaction(conn):
             state = prepare_room(conn, catalog)
@@ -50,9 +54,12 @@ class Server:
 
     def emit(self, action: Action) -> None:
         match action:
+            case Job() if self.is_busy:
+                self._jobs.append(action)
             case Job(mode="run"):
                 action.done(action.function(self._conn))
             case Job(mode):
+                self.commits += mode == "write"
                 with transaction(self._conn, immediate=mode == "write"):
                     result = action.function(self._conn)
                 action.done(result)
@@ -60,6 +67,13 @@ class Server:
                 self.rests.append(action)
             case _:
                 raise AssertionError(f"a room does not do {action}")
+
+    def work(self) -> None:
+        """Do what has come while the database was busy."""
+        self.is_busy = False
+        jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            self.emit(job)
 
     def end_rest(self) -> None:
         self.rests.pop().call()
@@ -98,6 +112,8 @@ class Client:
     def _emit(self, action: Action) -> None:
         if isinstance(action, Send):
             self.heard.append(decode(action.frame))
+        elif isinstance(action, Job) and action.changes:
+            self._server.room.intake.add(action)
         else:
             self._server.emit(action)
 
