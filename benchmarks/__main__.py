@@ -36,6 +36,7 @@ SECTIONS = (
     "cluster",
     "limits",
     "scale",
+    "bootstrap",
 )
 DEFAULT_MINUTES = 1.0
 
@@ -97,6 +98,10 @@ def figures_of(section: str, minutes: float) -> Iterator[Figure]:
         from benchmarks.lines.scale import scale_figures
 
         yield from scale_figures(60 * minutes)
+    elif section == "bootstrap":
+        from benchmarks.lines.bootstrap import bootstrap_figures
+
+        yield from bootstrap_figures()
     else:
         from benchmarks.lines.sync import sync_figures
 
