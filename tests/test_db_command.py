@@ -19,6 +19,7 @@ from replicell import cli
 from replicell.commands import progress
 from replicell.persisters import CrSqliteDatabase, create_crsqlite_persister
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
+from replicell.persisters.crsqlite.tools.info import database_info
 from replicell.persisters.crsqlite.tools.text_forms import field_of, value_of_field
 from replicell.store import Store, create_store
 
@@ -97,6 +98,21 @@ def test_info_tells_identity_versions_epochs_and_tables(
     assert (words["todo"][1], words["todo"][2], words["todo"][-1]) == ("3", "9", "1")
     assert (words["pets"][1], words["pets"][2], words["pets"][-1]) == ("1", "2", "1")
     assert file.read_bytes() == before
+
+
+def test_info_tells_what_tables_and_their_history_take_in_the_file(file: Path) -> None:
+    connection = apsw.Connection(str(file))
+    pages = dict(connection.execute("SELECT name, count(*) FROM dbstat GROUP BY name"))
+    owners = dict(connection.execute("SELECT name, tbl_name FROM sqlite_schema WHERE rootpage"))
+    page_size: int = connection.execute("PRAGMA page_size").get
+    connection.close()
+
+    def taken(*tables: str) -> int:
+        return page_size * sum(pages[name] for name, owner in owners.items() if owner in tables)
+
+    for table in database_info(file).tables:
+        assert table.bytes == taken(table.name) > 0
+        assert table.history_bytes == taken(f"{table.name}__crsql_clock", f"{table.name}__crsql_pks") > 0
 
 
 def test_info_of_an_ordinary_file_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

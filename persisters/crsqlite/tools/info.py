@@ -114,7 +114,7 @@ def _table_info(connection: apsw.Connection, table: UserTable) -> TableInfo:
 def _bytes(connection: apsw.Connection, tables: tuple[str, ...]) -> int:
     names = ", ".join("?" * len(tables))
     total: int | None = connection.execute(
-        "SELECT sum(pgsize) FROM dbstat WHERE aggregate AND name IN "
+        "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN "
         f"(SELECT name FROM sqlite_schema WHERE tbl_name IN ({names}))",
         tables,
     ).get
