@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -113,6 +114,94 @@ def set_row() -> Callable[[], float]:
     return each(assign)
 
 
+def read_fields() -> Callable[[], float]:
+    table = filled().table(Todo)
+
+    def fields(row_id: str) -> object:
+        todo = table[row_id]
+        return todo.text, todo.done, todo.rank, todo.note
+
+    return each(fields)
+
+
+def fields_of_peers(make: Callable[[], Any]) -> Callable[[], float]:
+    todos = {row_id: make() for row_id in IDS}
+
+    def fields(row_id: str) -> object:
+        todo = todos[row_id]
+        return todo.text, todo.done, todo.rank, todo.note
+
+    return each(fields)
+
+
+def assign_fields_of_peers(make: Callable[[], Any]) -> Callable[[], float]:
+    todos = {row_id: make() for row_id in IDS}
+    turn = {"is": 0}
+
+    def assign(row_id: str) -> None:
+        turn["is"] += 1
+        todo = todos[row_id]
+        todo.text = "Buy milk"
+        todo.done = True
+        todo.rank = 3 + turn["is"] // ROWS % 2
+        todo.note = None
+
+    return each(assign)
+
+
+def of_psygnal() -> Callable[[], Any]:
+    from psygnal import SignalGroupDescriptor
+
+    @dataclass
+    class EventedTodo:
+        events = SignalGroupDescriptor()
+        text: str = "Buy milk"
+        done: bool = True
+        rank: int = 3
+        note: str | None = None
+
+    def make() -> EventedTodo:
+        todo = EventedTodo()
+        # Only who has been asked for its events tells of assignments.
+        assert todo.events is not None
+        return todo
+
+    return make
+
+
+def of_param() -> Callable[[], Any]:
+    import param
+
+    class ParameterizedTodo(param.Parameterized):
+        text = param.String("Buy milk")
+        done = param.Boolean(True)
+        rank = param.Integer(3)
+        note = param.String(None, allow_None=True)
+
+    make: Callable[[], Any] = ParameterizedTodo
+    return make
+
+
+def of_traitlets() -> Callable[[], Any]:
+    from traitlets import Bool, HasTraits, Int, Unicode
+
+    class TodoTraits(HasTraits):
+        text = Unicode("Buy milk")
+        done = Bool(True)
+        rank = Int(3)
+        note = Unicode(None, allow_none=True)
+
+    return TodoTraits
+
+
+PEERS: dict[str, Callable[[], Callable[[], Any]]] = {
+    "psygnal": of_psygnal,
+    "param": of_param,
+    "traitlets": of_traitlets,
+}
+"""What keeps one object a row, for as long as the program runs, where a store makes one when it is read."""
+
+
 def timed(action: Callable[[], object]) -> float:
     gc.collect()
     start = time.perf_counter()
@@ -165,6 +254,13 @@ def typed_lines() -> Iterator[Line]:
         yield line(f"read a {library}", read(model), peer, construct_from_row(model))
     for library, model in (("dataclass", Todo), ("Struct", TodoStruct), ("pydantic model", TodoModel)):
         yield line(f"assign a {library}", write(model), "store.set_row", set_row())
+    for package, of_package in PEERS.items():
+        if importlib.util.find_spec(package) is not None:
+            make = of_package()
+            peer = f"{package}, an object kept"
+            yield line("read a row and its four fields", read_fields(), peer, fields_of_peers(make))
+            peer = f"{package}, four assignments"
+            yield line("assign a dataclass", write(Todo), peer, assign_fields_of_peers(make))
     sides = FrameSides()
     yield Line(
         SECTION,
