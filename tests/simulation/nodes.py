@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -184,10 +185,13 @@ class Server(Machine):
             case Job():
                 self.submit(action)
             case Later(seconds, call):
-                life = self.life
-                self.plan.clock.after(seconds, lambda: call() if life == self.life else None)
+                self.plan.clock.after(seconds, partial(self._call, self.life, call))
             case _:
                 raise AssertionError(f"a room does not do {action}")
+
+    def _call(self, life: int, call: Callable[[], object]) -> None:
+        if life == self.life:
+            call()
 
 
 class Client(Machine):

@@ -16,7 +16,7 @@ from replicell.persisters.crsqlite.connection import close_connection, open_conn
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
-from replicell.sync.actions import Action, Later, Send
+from replicell.sync.actions import Action, Close, Later, Send
 from replicell.sync.jobs import Job
 from replicell.sync.messages import (
     PROTOCOL,
@@ -39,7 +39,7 @@ MANY = 40
 
 
 class Server:
-    """A room whose jobs run at once and whose rests end when told to."""
+    """A room whose jobs run at once, unless it is busy, and whose rests end when told to."""
 
     def __init__(self, conn: apsw.Connection) -> None:
         self._conn = conn
@@ -54,26 +54,28 @@ class Server:
 
     def emit(self, action: Action) -> None:
         match action:
-            case Job() if self.is_busy:
+            case Job():
                 self._jobs.append(action)
-            case Job(mode="run"):
-                action.done(action.function(self._conn))
-            case Job(mode):
-                self.commits += mode == "write"
-                with transaction(self._conn, immediate=mode == "write"):
-                    result = action.function(self._conn)
-                action.done(result)
+                if not self.is_busy:
+                    self.work()
             case Later():
                 self.rests.append(action)
             case _:
                 raise AssertionError(f"a room does not do {action}")
 
     def work(self) -> None:
-        """Do what has come while the database was busy."""
+        """Do what there is to do, one job after the other."""
+        self.is_busy = True
+        while self._jobs:
+            job = self._jobs.pop(0)
+            if job.mode == "run":
+                result = job.function(self._conn)
+            else:
+                self.commits += job.mode == "write"
+                with transaction(self._conn, immediate=job.mode == "write"):
+                    result = job.function(self._conn)
+            job.done(result)
         self.is_busy = False
-        jobs, self._jobs = self._jobs, []
-        for job in jobs:
-            self.emit(job)
 
     def end_rest(self) -> None:
         self.rests.pop().call()
@@ -86,6 +88,7 @@ class Client:
         self._server = server
         self._versions = count(1)
         self.heard: list[Message] = []
+        self.is_closed = False
         self.session = ServerSession(emit=self._emit, room=server.room, access=Access())
         self.session.start(0.0)
         self._say(Hello(PROTOCOL, number.to_bytes(16), [], []))
@@ -97,6 +100,11 @@ class Client:
     def told(self) -> list[tuple[int, int]]:
         """The versions before and after each batch it got."""
         return [(message.since, message.until) for message in self.heard if isinstance(message, Changes)]
+
+    @property
+    def acknowledged(self) -> list[int]:
+        """The own versions that were acknowledged."""
+        return [message.version for message in self.heard if isinstance(message, Ack)]
 
     def write(self, row_id: str) -> None:
         version = next(self._versions)
@@ -114,6 +122,8 @@ class Client:
             self.heard.append(decode(action.frame))
         elif isinstance(action, Job) and action.changes:
             self._server.room.intake.add(action)
+        elif isinstance(action, Close):
+            self.is_closed = True
         else:
             self._server.emit(action)
 
@@ -175,7 +185,7 @@ def test_a_commit_is_acknowledged_although_the_others_are_not_told_yet(connectio
     author.write("milk")
     author.write("bread")
 
-    assert [message.version for message in author.heard if isinstance(message, Ack)] == [1, 2]
+    assert author.acknowledged == [1, 2]
 
 
 def test_what_other_programs_write_is_told_with_what_is_gathered(connection: apsw.Connection) -> None:
@@ -210,3 +220,43 @@ def test_who_asks_how_far_the_room_is_gets_what_is_gathered_when_the_rest_is_ove
     server.end_rest()
 
     assert reader.told[-1][1] == marked[0]
+
+
+def test_clients_that_write_at_once_are_acknowledged_each_and_told_of_together(
+    connection: apsw.Connection,
+) -> None:
+    server = Server(connection)
+    writers = [Client(server, number) for number in range(1, 6)]
+    reader = Client(server, 6)
+    before, commits = server.room.version, server.commits
+    server.is_busy = True
+    for number, writer in enumerate(writers):
+        writer.write(f"row {number}")
+
+    server.work()
+
+    assert [[message.version for message in w.heard if isinstance(message, Ack)] for w in writers] == [
+        [1]
+    ] * 5
+    assert server.commits == commits + 2
+    assert reader.told == [(before, before + 1), (before + 1, before + 2)]
+
+
+def test_a_replaced_client_takes_nothing_from_those_it_shares_a_commit_with(
+    connection: apsw.Connection,
+) -> None:
+    server = Server(connection)
+    first, replaced, third, reader = (Client(server, number) for number in range(1, 5))
+    before = server.room.version
+    server.is_busy = True
+    first.write("first")
+    replaced.write("replaced")
+    third.write("third")
+    replaced.session.replaced()
+
+    server.work()
+
+    assert replaced.is_closed
+    ids = {row_id for (row_id,) in connection.execute("SELECT id FROM todo")}
+    assert ids == {"first", "third"}
+    assert reader.told == [(before, before + 1), (before + 1, before + 2)]
