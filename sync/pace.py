@@ -33,10 +33,15 @@ class Pace:
 
     def _go(self) -> None:
         self._is_wanted = False
-        seconds = self._act()
-        if seconds > 0:
-            self._is_resting = True
-            self._emit(Later(seconds, self._rested))
+        # What it brings about may ask for it again, which must not begin before this has ended.
+        self._is_resting = True
+        seconds = 0.0
+        try:
+            seconds = self._act()
+        finally:
+            self._is_resting = seconds > 0 or self._is_wanted
+            if self._is_resting:
+                self._emit(Later(seconds, self._rested))
 
     def _rested(self) -> None:
         self._is_resting = False

@@ -231,6 +231,9 @@ class SyncServer:
             store: Whether it needs the room's store, which then holds all of the room in memory and is loaded
                 before it is called.
 
+        Raises:
+            SyncError: The handler is no function.
+
         Example::
 
             @server.on_room
@@ -239,6 +242,8 @@ class SyncServer:
         """
 
         def register(handler: _Handler) -> _Handler:
+            if not callable(handler):
+                raise SyncError(f"on_room takes a function that is given a room, not {handler!r}")
             self._rooms.code.append(ServerCode(handler, store))
             return handler
 

@@ -1,4 +1,9 @@
-"""Code of the server's own that takes part in its rooms, as a replica among the others."""
+"""Code of the server's own that takes part in its rooms, as a replica among the others.
+
+Sync does not know the store, here neither: a room's store is made, fed and saved by an ordinary persister on
+the room's database, and its edits reach the clients because that database has changed, as any other
+program's do. This module only opens the persister, closes it and hands the store on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.live_store import LiveStore
 from replicell.persisters.errors import PersisterError
-from replicell.sync.errors import SyncError
+from replicell.sync.errors import SyncClosedError, SyncError
 from replicell.sync.presence import Peer, PeerListener, PresenceBoard
 
 if TYPE_CHECKING:
@@ -63,6 +68,7 @@ class ServerRoom:
         self._live = LiveStore(database, name=f"room {name!r}", row_id_column=row_id_column)
         self._loading: asyncio.Task[None] | None = None
         self._is_loaded = False
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._callbacks: list[Callable[[], object]] = []
 
@@ -138,7 +144,10 @@ class ServerRoom:
 
         Raises:
             PersisterError: It cannot be saved now; it is kept, and tried again.
+            SyncClosedError: The room has been unloaded meanwhile, because the server closes.
         """
+        if self._is_closed:
+            raise SyncClosedError(f"the room {self._name!r} is not loaded any more: the server was closed")
         await self._live.flush()
 
     def run(self, code: Sequence[ServerCode]) -> None:
@@ -163,6 +172,7 @@ class ServerRoom:
         self._callbacks.clear()
         if self._loading is not None:
             await asyncio.wait([self._loading])
+        self._is_closed = True
         try:
             await self._live.close()
         except PersisterError as error:

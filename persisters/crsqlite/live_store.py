@@ -134,10 +134,10 @@ class LiveStore:
             for table_id in self.store.get_table_ids()
             if table_id not in self._keys
         }
-        found, reasons = await self._database.read(mappable_tables, {**made_here, **self._keys})
-        self._has_values = _VALUES_TABLE not in reasons and found.get(_VALUES_TABLE, VALUES_KEY) == VALUES_KEY
-        found.pop(_VALUES_TABLE, None)
-        spellings: dict[str, str] = {}
+        wanted = {_VALUES_TABLE: VALUES_KEY, **made_here, **self._keys}
+        found, reasons = await self._database.read(mappable_tables, wanted)
+        self._has_values = found.pop(_VALUES_TABLE, None) == VALUES_KEY
+        spellings = {folded(_VALUES_TABLE): _VALUES_TABLE}
         for name in found:
             if spellings.setdefault(folded(name), name) != name:
                 reasons[name] = f"{name!r} and {spellings[folded(name)]!r} are the same table to SQLite."

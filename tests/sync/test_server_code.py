@@ -208,6 +208,8 @@ class TestOpeningARoom:
     async def test_it_needs_a_name_and_a_server_that_runs(
         self, open_server: OpenServer, tmp_path: Path
     ) -> None:
+        with pytest.raises(SyncError, match="a function"):
+            SyncServer(tmp_path / "rooms").on_room("welcome")  # type: ignore[call-overload]
         with pytest.raises(SyncClosedError):
             async with SyncServer(tmp_path / "rooms").open_room("room"):
                 pass
@@ -216,6 +218,18 @@ class TestOpeningARoom:
             with pytest.raises(RoomNameError):
                 async with server.open_room(name):
                     pass
+
+    async def test_what_is_written_when_the_server_closes_is_saved_and_what_comes_later_is_an_error(
+        self, open_server: OpenServer, tmp_path: Path
+    ) -> None:
+        server = await open_server()
+        with pytest.raises(SyncClosedError, match="the room 'room' is not loaded any more"):
+            async with server.open_room("room") as room:
+                room.store.set_row("todo", "1", {"text": "before"})
+                await server.close()
+                room.store.set_row("todo", "2", {"text": "after"})
+        async with CrSqliteDatabase(tmp_path / "rooms" / "room.db") as db:
+            assert await db.execute("SELECT text FROM todo") == [("before",)]
 
     async def test_tables_that_clients_make_later_come_into_the_store(
         self, open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient

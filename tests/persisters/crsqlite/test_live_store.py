@@ -115,6 +115,27 @@ class TestLiveStore:
         for name in ("pairs", "plain", "Todo", "crsql_x"):
             assert sum(f"room 'home': table {name!r}" in message for message in messages) == 1
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "CREATE TABLE tinybase_values(n)",
+            "CREATE TABLE tinybase_values(id TEXT PRIMARY KEY NOT NULL, n)",
+            "CREATE TABLE TinyBase_Values(_id TEXT PRIMARY KEY NOT NULL, n)",
+        ],
+    )
+    async def test_where_the_table_of_the_values_is_another_one_the_values_alone_are_not_kept(
+        self, db: CrSqliteDatabase, table: str
+    ) -> None:
+        await db.execute(table)
+        name = table.split()[2].partition("(")[0]
+        if "KEY" in table:
+            await db.execute("SELECT crsql_as_crr(?)", (name,))
+        async with following(db) as store:
+            store.set_row("good", "1", {"n": 1})
+            store.set_value("theme", "dark")
+        assert await db.execute("SELECT * FROM good") == [("1", 1)]
+        assert await db.execute(f"SELECT * FROM {name}") == []
+
     async def test_a_listener_that_fails_stops_nothing(
         self, db: CrSqliteDatabase, caplog: pytest.LogCaptureFixture
     ) -> None:
