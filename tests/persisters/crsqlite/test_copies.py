@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +22,6 @@ from replicell.persisters.crsqlite.schema import TableSchema, create_table
 
 TODO = TableSchema("todo", ("id",), ("text", "n"))
 TAG = TableSchema("a tag's", ("id",), ())
-
-Read = Callable[[apsw.Connection], object]
 
 
 @contextmanager
@@ -281,3 +282,32 @@ async def test_a_copy_that_cannot_be_taken_over_leaves_an_open_database_usable(t
 
         await db.execute("INSERT INTO todo VALUES ('1', 'x', 1)")
         assert len(await db.execute("SELECT * FROM crsql_changes")) == 2
+
+
+def test_a_program_that_is_killed_in_the_middle_leaves_the_database_as_it_was(
+    copy: tuple[Path, Cursor], tmp_path: Path
+) -> None:
+    target = tmp_path / "target.db"
+    with database(target, TODO):
+        pass
+    program = """
+import os, signal, sys
+from replicell.persisters.crsqlite.copies import take_copy
+from replicell.persisters.crsqlite.epochs import Cursor
+def killed(conn):
+    assert conn.execute("SELECT count(*) FROM todo").get == 4
+    conn.cache_flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+site_id, epoch, version = sys.argv[3:]
+take_copy(*sys.argv[1:3], Cursor(bytes.fromhex(site_id), bytes.fromhex(epoch), int(version)), killed)
+"""
+    path, cursor = copy
+    words = (str(target), str(path), cursor.site_id.hex(), cursor.epoch.hex(), str(cursor.version))
+
+    ended = subprocess.run([sys.executable, "-c", program, *words], check=False, timeout=50)
+
+    assert ended.returncode == -signal.SIGKILL
+    with database(target) as conn:
+        assert is_blank(conn, Catalog())
+        assert conn.execute("PRAGMA integrity_check").get == "ok"
+    assert take_copy(target, *copy, nothing)
