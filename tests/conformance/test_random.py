@@ -160,3 +160,18 @@ def test_traces_that_end_early_or_confuse_true_with_1_differ() -> None:
     assert first_difference([["=", 1]], [["=", 1]]) is None
     assert first_difference([["=", 1]], [["=", True]]) == 0
     assert first_difference([["=", 1], ["=", 2]], [["=", 1]]) == 1
+
+
+def test_rows_of_results_may_only_differ_in_order_where_tinybase_has_moved_a_changed_one_to_the_end() -> None:
+    def results(*rows: tuple[str, int]) -> list[Any]:
+        return ["results", [["q", "t", {}, [[row_id, [["n", cell]]] for row_id, cell in rows]]]]
+
+    before, moved, kept = (
+        results(("a", 1), ("b", 2)),
+        results(("b", 2), ("a", 3)),
+        results(("a", 3), ("b", 2)),
+    )
+    assert QUERIES.first_difference([before, moved, moved], [before, kept, kept]) is None
+    assert QUERIES.first_difference([before, kept], [before, moved]) == 1
+    assert QUERIES.first_difference([before, before], [before, results(("b", 2), ("a", 1))]) == 1
+    assert QUERIES.first_difference([before, moved], [before, results(("a", 4), ("b", 2))]) == 1
