@@ -20,6 +20,7 @@ from replicell.sync.messages import (
     Hello,
     Mark,
     Message,
+    Present,
     Ready,
     Resend,
     Schema,
@@ -111,6 +112,8 @@ def seeds() -> list[bytes]:
         Heartbeat(1),
         Resend(0),
         Mark(1),
+        Present('{"name":"x"}'),
+        Present(None),
         Schema([_ANNOUNCED, TableAnnouncement("later", ["a", "b"], ["n"], ["", "REAL"])]),
         Hello(PROTOCOL, STRANGER, [], [_ANNOUNCED], "token"),
     )
