@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from replicell.store.cells import Cell, EncodedCell, decode_cell, is_same_cell
 from replicell.store.changes import EncodedRow, EncodedTable, TransactionRecord
@@ -113,22 +113,50 @@ class ChangeFilter:
         """Return the net changes of a transaction: cells in the order they were touched, then values."""
         changes: list[Change] = []
         if self._wants_cells and record.cells:
+            wanted_row, wanted_cell = self._row_id, self._cell_id
             for table_id, rows in _of(self._table_id, record.cells):
                 table = tables.get(table_id, _NO_ROWS)
-                for row_id, olds in _of(self._row_id, rows):
+                for row_id, olds in rows.items() if wanted_row is None else _of(wanted_row, rows):
                     row = table.get(row_id, _NO_CELLS)
-                    for cell_id, old in _of(self._cell_id, olds):
+                    for cell_id, old in olds.items() if wanted_cell is None else _of(wanted_cell, olds):
                         new = row.get(cell_id, MISSING)
-                        if not is_same_cell(old, new):
-                            changes.append(
-                                CellChange(table_id, row_id, cell_id, _decoded(old), _decoded(new))
-                            )
+                        # As in `is_same_cell`, but spelled out: a watch does this most.
+                        if old != new or (type(old) is bool) is not (type(new) is bool):
+                            changes.append(_cell_change(table_id, row_id, cell_id, old, new))
         if self._wants_values and record.values:
             for value_id, old in _of(self._value_id, record.values):
                 new = values.get(value_id, MISSING)
                 if not is_same_cell(old, new):
                     changes.append(ValueChange(value_id, _decoded(old), _decoded(new)))
         return changes
+
+
+class _OpenCellChange:
+    """A `CellChange` before it is frozen."""
+
+    __slots__ = ("cell_id", "new", "old", "row_id", "table_id")
+
+    def __init__(self, table_id: Id, row_id: Id, cell_id: Id, old: Any, new: Any) -> None:
+        self.table_id = table_id
+        self.row_id = row_id
+        self.cell_id = cell_id
+        self.old = old
+        self.new = new
+
+
+def _cell_change(
+    table_id: Id, row_id: Id, cell_id: Id, old: EncodedCell | MissingType, new: EncodedCell | MissingType
+) -> CellChange:
+    # A frozen dataclass fills itself one `object.__setattr__` at a time, which takes several times as long.
+    change: Any = _OpenCellChange(
+        table_id,
+        row_id,
+        cell_id,
+        decode_cell(old) if type(old) is str else old,
+        decode_cell(new) if type(new) is str else new,
+    )
+    change.__class__ = CellChange
+    return cast("CellChange", change)
 
 
 def _of(wanted: Id | None, things: Mapping[Id, _T]) -> Iterable[tuple[Id, _T]]:

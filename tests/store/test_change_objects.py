@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from replicell.store import MISSING, CellChange, ValueChange
+from replicell.store import MISSING, CellChange, Store, ValueChange
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_they_cannot_be_changed_and_hold_nothing_else() -> None:
     with pytest.raises(FrozenInstanceError):
         change.new = 3  # type: ignore[misc]  # what is refused
     assert not hasattr(change, "__dict__")
+
+
+def test_those_that_a_store_makes_are_like_those_made_by_hand() -> None:
+    told: list[list[object]] = []
+    store = Store().set_cell("t", "r", "c", [1])
+    store.changes().subscribe(told.append)
+    store.set_cell("t", "r", "c", {"a": "x"})
+    (change,) = told[0]
+    by_hand = CellChange("t", "r", "c", [1], {"a": "x"})
+    assert (type(change), change, repr(change)) == (CellChange, by_hand, repr(by_hand))
+    assert copy.deepcopy(change) == pickle.loads(pickle.dumps(change)) == by_hand
+    assert not hasattr(change, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        change.new = 3  # type: ignore[attr-defined]  # what is refused
