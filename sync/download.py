@@ -97,6 +97,7 @@ class Download:
         self._gave_up = gave_up
         self._found = _Found("", b"", 0)
         self._snapshot: Snapshot | None = None
+        self._path = ""
         self._asked = 0
         self._received = 0
         self._is_written = 0
@@ -141,6 +142,7 @@ class Download:
         ):
             raise ProtocolError("the ids or sizes of the snapshot are out of range")
         self._snapshot = snapshot
+        self._path = self._found.path + snapshot.id.hex()
         if snapshot.id == self._found.id and self._found.size <= snapshot.size:
             self._asked = self._received = self._is_written = self._found.size
             self._go_on()
@@ -192,11 +194,6 @@ class Download:
             self._finished(self._path, self._snapshot)
         else:
             self._gave_up()
-
-    @property
-    def _path(self) -> str:
-        assert self._snapshot is not None
-        return self._found.path + self._snapshot.id.hex()
 
 
 def digest_of(path: str | Path) -> bytes:

@@ -24,6 +24,8 @@ _FRESH_SECONDS: Final = 30.0
 """How long others are given the same one: what came after it follows as changes."""
 _KEEP_SECONDS: Final = 120.0
 """How long one is kept that nobody asks for, for clients that come back to go on."""
+_MOST_KEPT: Final = 3
+"""Or clients that never come to an end could fill the disk."""
 
 
 @dataclass(slots=True)
@@ -97,10 +99,13 @@ class SnapshotShelf:
         self._timer = None
         for kept in list(self._kept.values()):
             if kept.used_at <= self._now() - _KEEP_SECONDS:
-                del self._kept[kept.told.id]
-                kept.path.unlink(missing_ok=True)
+                self._drop(kept)
         if self._kept:
             self._timer = asyncio.get_running_loop().call_later(_KEEP_SECONDS / 2, self._clear)
+
+    def _drop(self, kept: _Kept) -> None:
+        del self._kept[kept.told.id]
+        kept.path.unlink(missing_ok=True)
 
     async def _make(self) -> _Kept:
         snapshot_id = os.urandom(SNAPSHOT_ID_BYTES)
@@ -115,6 +120,8 @@ class SnapshotShelf:
         finally:
             self._making = None
         self._is_clean = True
+        while len(self._kept) >= _MOST_KEPT:
+            self._drop(min(self._kept.values(), key=lambda kept: kept.used_at))
         now = self._now()
         kept = self._kept[snapshot_id] = _Kept(Snapshot(snapshot_id, size, digest, cursor), path, now, now)
         _log.info("a snapshot of %s for new clients has %d bytes", self._database.name, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from replicell.sync.actions import Action, ReadSnapshot, SessionOptions
 from replicell.sync.errors import ProtocolError
 from replicell.sync.messages import AskPart, Message, Part, decode
 from replicell.sync.snapshot_desk import SnapshotDesk
+from replicell.sync.snapshot_shelf import SnapshotShelf
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 
@@ -94,6 +96,10 @@ def begins(caplog: pytest.LogCaptureFixture) -> int:
 
 def files_beside(db: CrSqliteDatabase) -> list[str]:
     return [path.name for path in Path(db.path).parent.glob(f"{Path(db.path).name}-snapshot-*")]
+
+
+def copies_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if "-copy-" in path.name]
 
 
 async def test_a_client_that_may_only_read_begins_with_a_snapshot_too(
@@ -337,11 +343,11 @@ async def test_a_room_that_is_unloaded_leaves_no_snapshots(
     server = await open_server(options=ALWAYS)
     await first_of(f"{server.url}/room", open_database, open_client, 100)
     await (await open_client(await open_database("second"), f"{server.url}/room")).wait_until_synced(PATIENCE)
-    assert len(list((tmp_path / "rooms").glob("room.db-copy-*"))) == 1
+    assert len(copies_in(tmp_path / "rooms")) == 1
 
     await server.close()
 
-    assert list((tmp_path / "rooms").glob("room.db-*")) == []
+    assert copies_in(tmp_path / "rooms") == []
 
 
 async def test_parts_are_answered_one_by_one_and_not_without_end() -> None:
@@ -370,3 +376,38 @@ def test_parts_that_make_no_sense_are_refused(offset: int, length: int) -> None:
 
     with pytest.raises(ProtocolError, match="a part of a snapshot has"):
         desk.receive(AskPart(b"i" * 16, offset, length))
+
+
+async def test_a_shelf_gives_all_the_same_for_a_while_and_keeps_only_so_many(tmp_path: Path) -> None:
+    async with CrSqliteDatabase(tmp_path / "room.db") as db:
+        await db.run(create_table, TableSchema("todo", ("id",), ("text", "n")))
+        await fill(db, 10)
+        now = 0.0
+        shelf = SnapshotShelf(db.path, lambda: now)
+
+        first, again = await asyncio.gather(shelf.find(b""), shelf.find(b""))
+
+        assert first == again
+        content = await shelf.read(first.id, 0, 2**20)
+        assert len(content) == first.size
+        assert hashlib.blake2b(content, digest_size=32).digest() == first.digest
+        for _ in range(4):
+            now += 31.0
+            newest = await shelf.find(b"")
+        assert newest != first
+        assert await shelf.find(newest.id) == newest
+        assert await shelf.read(first.id, 0, 10) == b""
+        assert len(copies_in(tmp_path)) == 3
+        await shelf.close()
+        assert copies_in(tmp_path) == []
+
+
+async def test_a_shelf_removes_what_a_killed_server_has_left(tmp_path: Path) -> None:
+    (tmp_path / "room.db-copy-of-another-life").write_bytes(b"x")
+    async with CrSqliteDatabase(tmp_path / "room.db") as db:
+        shelf = SnapshotShelf(db.path)
+
+        await shelf.find(b"")
+
+        assert not (tmp_path / "room.db-copy-of-another-life").exists()
+        await shelf.close()
