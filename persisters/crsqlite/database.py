@@ -21,7 +21,7 @@ from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.persisters.crsqlite.migrations import Migrations, check_migrations, migrate
 from replicell.persisters.errors import DatabaseClosedError
-from replicell.persisters.sqlite.database import SqliteDatabase, SqliteEngine
+from replicell.persisters.sqlite.database import SqliteDatabase, SqliteEngine, SqlListener
 from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
 
 __all__ = ["CrSqliteDatabase", "DatabaseChange"]
@@ -93,6 +93,7 @@ class CrSqliteDatabase(SqliteDatabase):
         migrations: Steps from one version of the program to the next, ``[(1, function), ...]``, of which the
             database makes those it has not made when it is opened. Each function is called with a `Migration`
             on the database's thread.
+        on_sql_command: See `SqliteDatabase`; migrations are not told.
 
     Raises:
         ValueError: the versions are not ascending, or a number of seconds makes no sense.
@@ -111,10 +112,17 @@ class CrSqliteDatabase(SqliteDatabase):
         busy_timeout: float = 5.0,
         vfs: str | None = None,
         migrations: Migrations = (),
+        on_sql_command: SqlListener | None = None,
     ) -> None:
         check_migrations(migrations)
         self._migrations = tuple(migrations)
-        super().__init__(path, poll_interval=poll_interval, busy_timeout=busy_timeout, vfs=vfs)
+        super().__init__(
+            path,
+            poll_interval=poll_interval,
+            busy_timeout=busy_timeout,
+            vfs=vfs,
+            on_sql_command=on_sql_command,
+        )
         self._site_id: bytes | None = None
 
     @property

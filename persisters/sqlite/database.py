@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, TypeVarTuple
+from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple
 
 import apsw
 
@@ -21,12 +21,15 @@ from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Wor
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.turns import Turns
 
-__all__ = ["DatabaseChange", "SqliteDatabase", "SqliteEngine"]
+__all__ = ["DatabaseChange", "SqlListener", "SqliteDatabase", "SqliteEngine"]
 
 _log = logging.getLogger("replicell.persisters.database")
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
+
+SqlListener: TypeAlias = Callable[[str, Any], object]
+"""Called with a statement and the values bound in it: a sequence, or a mapping by name."""
 
 
 class SqliteEngine:
@@ -71,6 +74,9 @@ class SqliteDatabase:
             each of them at least.
         busy_timeout: Seconds to wait for another connection's lock.
         vfs: The name of a registered SQLite VFS, None for the default one.
+        on_sql_command: Called on the event loop with each statement that is run through this database, by
+            persisters and others, and its bindings: for logs and for finding out what something costs.
+            Mirrors TinyBase's `onSqlCommand`.
 
     Example::
 
@@ -85,6 +91,7 @@ class SqliteDatabase:
         poll_interval: float = 0.01,
         busy_timeout: float = 5.0,
         vfs: str | None = None,
+        on_sql_command: SqlListener | None = None,
     ) -> None:
         if poll_interval <= 0 or busy_timeout < 0:
             raise ValueError("poll_interval must be positive and busy_timeout not negative, both in seconds.")
@@ -95,6 +102,7 @@ class SqliteDatabase:
         self._poll_interval = poll_interval
         self._busy_timeout = busy_timeout
         self._vfs = vfs
+        self._on_sql_command = on_sql_command
         self._worker: Worker | None = None
         self._thread_id = 0
         self._opening: asyncio.Future[None] | None = None
@@ -292,6 +300,7 @@ class SqliteDatabase:
             self._engine(),
             self._poll_interval,
             _weak_teller(weakref.ref(self)),
+            None if self._on_sql_command is None else _weak_sql_teller(weakref.ref(self)),
         )
         try:
             await worker.started
@@ -341,6 +350,13 @@ class SqliteDatabase:
             except Exception:
                 _log.exception("%s: a change listener failed", self._path)
 
+    def _tell_sql(self, sql: str, bindings: Any) -> None:
+        if self._on_sql_command is not None:
+            try:
+                self._on_sql_command(sql, bindings)
+            except Exception:
+                _log.exception("%s: the listener of SQL commands failed", self._path)
+
 
 async def _collecting(awaitable: Awaitable[object], errors: list[Exception]) -> None:
     try:
@@ -356,6 +372,15 @@ def _weak_teller(reference: weakref.ref[SqliteDatabase]) -> Callable[[DatabaseCh
             database._tell(change)
 
     return tell
+
+
+def _weak_sql_teller(reference: weakref.ref[SqliteDatabase]) -> Callable[[str, Any], None]:
+    def tell_sql(sql: str, bindings: Any) -> None:
+        database = reference()
+        if database is not None:
+            database._tell_sql(sql, bindings)
+
+    return tell_sql
 
 
 def _execute(connection: apsw.Connection, sql: str, bindings: Any) -> list[tuple[Any, ...]]:

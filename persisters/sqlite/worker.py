@@ -7,7 +7,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -81,6 +82,7 @@ class Worker:
         poll_interval: Seconds between looks at whether another connection has committed; more where a process
             has very many databases open.
         tell: Called on the loop with each change.
+        tell_sql: Called on the loop with each statement of a job and its bindings; None if nobody asks.
     """
 
     _watching: ClassVar[set[Worker]] = set()
@@ -92,12 +94,14 @@ class Worker:
         engine: Engine,
         poll_interval: float,
         tell: Callable[[DatabaseChange], None],
+        tell_sql: Callable[[str, Any], None] | None = None,
     ) -> None:
         self._loop = loop
         self._name = name
         self._engine = engine
         self._poll_interval = poll_interval
         self._tell = tell
+        self._tell_sql = tell_sql
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._connection: apsw.Connection | None = None
         self._data_version = 0
@@ -190,7 +194,8 @@ class Worker:
             if read is None or self._connection is None:
                 continue
             try:
-                findings.append((prefetch, Found(read, _read(self._connection, read, ()))))
+                with self._told(self._connection):
+                    findings.append((prefetch, Found(read, _read(self._connection, read, ()))))
             except Exception as error:
                 # Whoever wants it will try himself, and be told.
                 _log.debug("%s: could not read ahead: %s", self._name, error)
@@ -203,15 +208,34 @@ class Worker:
         connection = self._connection
         if connection is None:
             raise DatabaseClosedError(f"{self._name} could not be reopened: close it and open it again.")
-        match job.mode:
-            case Mode.READ:
-                return _read(connection, job.function, job.args), False
-            case Mode.WRITE:
-                self._engine.before_writing(connection)
-                return _write(connection, job, self._engine)
-            case _:
-                self._engine.before_writing(connection)
-                return _run(connection, job, self._engine)
+        with self._told(connection):
+            match job.mode:
+                case Mode.READ:
+                    return _read(connection, job.function, job.args), False
+                case Mode.WRITE:
+                    self._engine.before_writing(connection)
+                    return _write(connection, job, self._engine)
+                case _:
+                    self._engine.before_writing(connection)
+                    return _run(connection, job, self._engine)
+
+    @contextmanager
+    def _told(self, connection: apsw.Connection) -> Iterator[None]:
+        """Have the statements of a block told, if anybody asks."""
+        tell_sql = self._tell_sql
+        if tell_sql is None:
+            yield
+            return
+
+        def trace(cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+            self._call_soon(tell_sql, sql, () if bindings is None else bindings)
+            return True
+
+        connection.exec_trace = trace
+        try:
+            yield
+        finally:
+            connection.exec_trace = None
 
     def _reopen(self, job: _Job) -> None:
         if self._connection is not None:

@@ -86,6 +86,56 @@ async def test_a_text_that_is_no_store_is_reported_and_never_overwritten(db: Sql
     assert await rows(db, "tinybase") == [("_", "[broken")]
 
 
+# ----------------------------------------------------------------------------------- the statements
+
+
+@pytest.mark.parametrize(
+    ("database", "create"),
+    [(SqliteDatabase, create_sqlite_persister), (CrSqliteDatabase, create_crsqlite_persister)],
+)
+async def test_every_statement_of_loads_and_saves_is_told_with_its_bindings(
+    file: Path, database: Any, create: Any
+) -> None:
+    told: list[tuple[str, Any]] = []
+
+    def on_sql_command(sql: str, bindings: Any) -> None:
+        assert asyncio.get_running_loop()
+        told.append((sql, bindings))
+
+    async with database(file, on_sql_command=on_sql_command) as db:
+        store = create_store().set_row("todo", "1", {"text": "Milk"})
+        async with create(store, db, CONFIG) as persister:
+            await persister.save()
+            assert any("CREATE TABLE" in sql for sql, _ in told)
+            assert any("INSERT" in sql and "Milk" in bindings for sql, bindings in told)
+            assert {"BEGIN IMMEDIATE", "COMMIT"} <= {sql for sql, _ in told}
+            told.clear()
+            await persister.load()
+            assert told[0] == ("BEGIN", ())
+            assert any("SELECT" in sql and "todo" in sql for sql, _ in told)
+            assert told[-1] == ("ROLLBACK", ())
+
+
+async def test_looking_for_others_commits_is_not_told_and_a_failing_listener_harms_nobody(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def on_sql_command(sql: str, bindings: Any) -> None:
+        told.append(sql)
+        raise ValueError("listener")
+
+    changes: list[object] = []
+    async with SqliteDatabase(file, on_sql_command=on_sql_command, poll_interval=0.001) as db:
+        db.on_change(changes.append)
+        assert await db.execute("CREATE TABLE todo (a)") == []
+        write_elsewhere(file, "INSERT INTO todo VALUES (1)")
+        await until(lambda: len(changes) > 1)
+        assert await db.execute("SELECT a FROM todo WHERE a = :a", {"a": 1}) == [(1,)]
+    assert told == ["CREATE TABLE todo (a)", "SELECT a FROM todo WHERE a = :a"]
+    assert "the listener of SQL commands failed" in caplog.text
+
+
 # ----------------------------------------------------------------------------------- what was changed
 
 
