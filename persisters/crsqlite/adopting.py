@@ -87,6 +87,7 @@ def _reasons_against(connection: apsw.Connection, table: str, replicated: int) -
             yield f"the database has {replicated} replicated tables, as many as cr-sqlite can take"
         yield from _reasons_in_columns(connection, table)
         yield from _reasons_in_rules(connection, table, str(sql))
+        yield from _reasons_in_checks(connection, table, str(sql))
         yield from _reasons_in_rows(connection, table)
 
 
@@ -119,6 +120,24 @@ def _reasons_in_rules(connection: apsw.Connection, table: str, sql: str) -> Iter
         yield f"its foreign key to {target!r} could refuse what another replica wrote"
     if "AUTOINCREMENT" in sql.upper():
         yield "its key is AUTOINCREMENT, which two replicas would count alike"
+
+
+def _reasons_in_checks(connection: apsw.Connection, table: str, sql: str) -> Iterator[str]:
+    if "CHECK" not in sql.upper():
+        return
+    key = [quote(str(name)) for name, *_, position in connection.execute(_COLUMNS, (table,)) if position]
+    if not key:
+        return
+    names = ", ".join(key)
+    connection.execute("SAVEPOINT replicell_checks")
+    try:
+        # SQLite looks at checks before it finds that the row is there already.
+        connection.execute(f"INSERT INTO {quote(table)} ({names}) SELECT {names} FROM {quote(table)} LIMIT 1")
+    except apsw.ConstraintError as error:
+        if str(error).startswith("CHECK"):
+            yield f"{error}, which a row must meet before its cells have arrived, too"
+    finally:
+        connection.execute("ROLLBACK TO replicell_checks; RELEASE replicell_checks")
 
 
 def _reasons_in_rows(connection: apsw.Connection, table: str) -> Iterator[str]:

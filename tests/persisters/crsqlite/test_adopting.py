@@ -89,6 +89,30 @@ async def test_what_merges_cannot_live_with_is_refused_and_left_as_it_was(
         assert await db.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name") == before
 
 
+async def test_a_check_that_a_row_fails_until_its_cells_have_arrived_is_refused(file: Path) -> None:
+    ordinary(
+        file,
+        "CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL CHECK (_id <> ''), a, b, CHECK (a IS NOT NULL))",
+        "INSERT INTO todo VALUES ('1', 2, 3)",
+    )
+    async with CrSqliteDatabase(file) as db:
+        with pytest.raises(SchemaError, match="CHECK constraint failed: a IS NOT NULL"):
+            await db.adopt_table("todo")
+        assert await db.execute("SELECT * FROM todo") == [("1", 2, 3)]
+        assert await db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'todo!_!_%' ESCAPE '!'") == []
+
+
+async def test_a_check_that_absent_cells_pass_is_no_reason_against(file: Path) -> None:
+    ordinary(
+        file,
+        "CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL CHECK (_id <> ''), a CHECK (a > 0))",
+        "INSERT INTO todo VALUES ('1', 2)",
+    )
+    async with CrSqliteDatabase(file) as db:
+        assert await db.adopt_table("todo") == 1
+        assert await db.execute("SELECT * FROM todo") == [("1", 2)]
+
+
 async def test_all_reasons_are_told_at_once(file: Path) -> None:
     ordinary(file, "CREATE TABLE todo (_id INTEGER PRIMARY KEY AUTOINCREMENT, a UNIQUE NOT NULL)")
     async with CrSqliteDatabase(file) as db:
