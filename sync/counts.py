@@ -14,6 +14,10 @@ _DELAY_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.
 _ARRAY: Final = 0x98
 """How a frame of changes begins: an array of eight; all other messages are maps."""
 _CHANGES: Final = b"\xa7changes"
+_EPOCH_AT: Final = 1 + len(_CHANGES)
+_LONGER: Final = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
+_SIZES: Final = bytes(_LONGER.get(head, 1) for head in range(256))
+"""How many bytes a number or a truth value has in MessagePack, by its first one."""
 
 
 class Histogram:
@@ -86,19 +90,11 @@ def count_changes(frame: bytes | str) -> int:
     """
     if isinstance(frame, str) or frame[0] != _ARRAY or not frame.startswith(_CHANGES, 1):
         return 0
-    position = 1 + len(_CHANGES)
     # The epoch, four numbers and a truth value come before the changes.
-    for _ in range(6):
-        position += _length(frame, position)
+    position = _EPOCH_AT + 2 + frame[_EPOCH_AT + 1]
+    for _ in range(5):
+        position += _SIZES[frame[position]]
     head = frame[position]
     if head & 0xF0 == 0x90:
         return head & 0x0F
     return int.from_bytes(frame[position + 1 : position + (3 if head == 0xDC else 5)])
-
-
-def _length(frame: bytes, position: int) -> int:
-    """Return the bytes of a number, a truth value or a short text of bytes in MessagePack."""
-    head = frame[position]
-    if head == 0xC4:
-        return 2 + frame[position + 1]
-    return {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}.get(head, 1)
