@@ -138,15 +138,21 @@ class CrSqlitePersister(Persister):
         return scope
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
-        found, load = self._found, self._next_load
-        if found is not None and found.read is load and load.is_of(self._seen, self._tracker.schema()):
+        ahead = self._read_ahead()
+        if ahead is not None:
             done = asyncio.get_running_loop().create_future()
-            done.set_result(found.result)
+            done.set_result(ahead)
             return done
         held: HeldRows = {}
         if self._seen is None:
             held = {table_id: self._store.get_row_ids(table_id) for table_id in self._loaded_table_ids}
         return self._database.read(self._loader.load, self._seen, self._tracker.schema(), held)
+
+    def _read_ahead(self) -> LoadedContent | None:
+        found, load = self._found, self._next_load
+        if found is None or load is None or found.read is not load:
+            return None
+        return found.result if load.is_of(self._seen, self._tracker.schema()) else None
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
         seen = self._seen if self.is_auto_loading() else None

@@ -295,3 +295,89 @@ def test_what_the_ring_has_forgotten_is_read_from_the_database(site: Site) -> No
     sender = Sender(site, Ring(1)).begin()
 
     assert sender.texts == ["x"]
+
+
+def foreseen(sender: Sender, site: Site) -> bool:
+    """Let a row be written and be read before it is asked for."""
+    read = sender.half.foresee()
+    assert read is not None
+    site.put("new", "row")
+    with transaction(site.conn, immediate=False):
+        outgoing = read(site.conn)
+    return sender.half.was_foreseen(read, outgoing)
+
+
+def test_what_was_read_before_it_was_asked_for_goes_out_at_once(site: Site) -> None:
+    site.put("old", "row")
+    sender = Sender(site).begin()
+
+    assert foreseen(sender, site)
+
+    assert sender.batches == [(0, 1), (1, 2)]
+    assert not site.work()
+    sender.half.acknowledged(2)
+    assert sender.half.confirmed == 2
+
+
+def test_what_was_read_before_something_else_went_out_is_not_sent(site: Site) -> None:
+    sender = Sender(site).begin()
+    read = sender.half.foresee()
+    assert read is not None
+    site.put("a", 1)
+    with transaction(site.conn, immediate=False):
+        outgoing = read(site.conn)
+    site.put("b", 2)
+    sender.half.pump()
+    sender.work()
+
+    assert not sender.half.was_foreseen(read, outgoing)
+
+    assert sender.batches == [(0, 2)]
+
+
+def test_what_was_read_before_going_back_is_not_sent_though_it_was_foreseen(site: Site) -> None:
+    site.put("old", "row")
+    sender = Sender(site).begin()
+    read = sender.half.foresee()
+    assert read is not None
+    with transaction(site.conn, immediate=False):
+        outgoing = read(site.conn)
+    sender.half.rewind(0)
+
+    assert not sender.half.was_foreseen(read, outgoing)
+
+
+def test_nothing_is_foreseen_while_it_reads_waits_or_has_stopped(site: Site) -> None:
+    sender = Sender(site)
+    assert sender.half.foresee() is None
+    sender.begin()
+    assert sender.half.foresee() is sender.half.foresee() is not None
+    sender.half.hold(True)
+    assert sender.half.foresee() is None
+    sender.half.hold(False)
+    site.put("a", 1)
+    sender.half.pump()
+    assert sender.half.foresee() is None
+    sender.work()
+    sender.half.stop()
+    assert sender.half.foresee() is None
+
+
+def test_a_foreseen_part_of_a_big_transaction_is_followed_by_the_rest(site: Site) -> None:
+    sender = Sender(site, part_changes=2).begin()
+    read = sender.half.foresee()
+    assert read is not None
+    with transaction(site.conn):
+        for number in range(5):
+            site.conn.execute("INSERT INTO todo(id, text) VALUES (?, ?)", (str(number), number))
+    with transaction(site.conn, immediate=False):
+        outgoing = read(site.conn)
+
+    assert sender.half.was_foreseen(read, outgoing)
+    sender.work()
+
+    parts = sender.end.said(Changes)
+    assert [part.part for part in parts] == list(range(len(parts)))
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert len({part.batch for part in parts}) == 1
+    assert sender.texts == [0, 1, 2, 3, 4]
