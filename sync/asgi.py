@@ -26,6 +26,9 @@ _log = logging.getLogger("replicell.sync.server")
 _TOO_BIG: Final = 1009
 _GOING: Final = 1001
 _FAREWELL_SECONDS: Final = 5.0
+_OVER: Final = Answer(
+    HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away and will be back\n", (("Retry-After", "1"),)
+)
 _RESPONSE_EXTENSION: Final = "websocket.http.response"
 
 
@@ -121,6 +124,7 @@ class AsgiApp:
         self._end = end
         self._open: dict[AsgiTransport, asyncio.Task[Any] | None] = {}
         self._is_cared_for = False
+        self._is_over = False
         self._keeper: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,8 +139,9 @@ class AsgiApp:
                 raise SyncError(f"ASGI scopes are lifespan, websocket and http, not {other!r}")
 
     async def __aenter__(self) -> Self:
-        self._is_cared_for = True
+        self._is_over = False
         await self._begin()
+        self._is_cared_for = True
         return self
 
     async def __aexit__(
@@ -144,6 +149,10 @@ class AsgiApp:
     ) -> None:
         await self._end()
         self._is_cared_for = False
+
+    def turn_away(self) -> None:
+        """Let nobody in any more, until the application is started anew; called by the server."""
+        self._is_over = True
 
     async def dismiss(self, code: int, reason: str) -> None:
         """Send all clients away; called by the server.
@@ -167,15 +176,22 @@ class AsgiApp:
                 return
             try:
                 await self.__aenter__()
-            except ReplicellError as error:
+            except Exception as error:
+                # Some servers take an exception for a sign that lifespans are of no interest, and go on.
+                level = logging.ERROR if isinstance(error, ReplicellError) else logging.CRITICAL
+                _log.log(level, "the rooms cannot be served: %s", error, exc_info=level > logging.ERROR)
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             await send({"type": "lifespan.startup.complete"})
 
-    async def _start(self) -> None:
+    async def _start(self) -> Answer | None:
+        """Start the server if nobody else has; returns what to answer if that is not wanted any more."""
+        if self._is_over:
+            return _OVER
         await self._begin()
         if not self._is_cared_for and self._keeper is None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="SyncServer.asgi")
+        return None
 
     async def _keep(self) -> None:
         """Close the server when the event loop ends, because nobody else does."""
@@ -190,11 +206,12 @@ class AsgiApp:
         visit = Visit(self._reception.attendance)
         visit.seat.arrive()
         try:
-            await self._start()
             client = scope.get("client")
-            answer = await self._reception.receive(
+            answer = await self._start() or await self._reception.receive(
                 visit, _target(scope), _headers(scope), str(client[0]) if client else ""
             )
+            if answer is None and self._is_over:
+                answer = _OVER
             if answer is not None:
                 await _refuse(scope, send, answer)
                 return
@@ -210,8 +227,7 @@ class AsgiApp:
             visit.seat.leave()
 
     async def _serve_page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._start()
-        answer = await self._reception.pages.answer(
+        answer = await self._start() or await self._reception.pages.answer(
             _target(scope).partition("?")[0], dict(_headers(scope)).get("authorization", "")
         )
         if answer is None:

@@ -308,6 +308,8 @@ class SyncServer:
     async def close(self) -> None:
         """Send the clients away, who come back by themselves when a server is there again, and close the
         rooms."""
+        if self._mounted is not None:
+            self._mounted.turn_away()
         async with self._is_changing:
             ticker, self._ticker = self._ticker, None
             if ticker is None:

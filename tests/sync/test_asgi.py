@@ -259,6 +259,27 @@ class TestLifespan:
         # A database that was closed properly leaves no log behind.
         assert [path.name for path in (tmp_path / "rooms").iterdir()] == ["room.db"]
 
+    async def test_once_closed_it_lets_nobody_in_although_the_web_server_goes_on(
+        self, tmp_path: Path, open_database: OpenDatabase, open_client: OpenClient
+    ) -> None:
+        server = SyncServer(tmp_path / "rooms")
+        async with served(inside_starlette(server.asgi())) as web:
+            client = await open_client(await open_database("anna"), f"ws://{web.address}/sync/room")
+            await client.wait_until_synced(PATIENCE)
+            await server.close()
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"ws://{web.address}/sync/room")
+            assert refused.value.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            assert refused.value.response.headers["Retry-After"] == "1"
+            async with httpx.AsyncClient(base_url=f"http://{web.address}") as browser:
+                assert (await browser.get("/sync/healthz")).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+                assert (await browser.get("/")).text == "home"
+            await reached(client, SyncStatus.OFFLINE, SyncStatus.CONNECTING)
+            assert server.rooms == []
+            async with server.asgi():
+                await client.resume()
+                await reached(client, SyncStatus.SYNCED)
+
     async def test_it_works_beside_a_port_of_its_own(
         self, tmp_path: Path, open_database: OpenDatabase, open_client: OpenClient
     ) -> None:
