@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from replicell.persisters.crsqlite.versions import latest_version
+from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.sync.actions import Emit
 from replicell.sync.envelopes import join_parts
 from replicell.sync.jobs import Job, TakenIn
@@ -43,10 +43,12 @@ class Intake:
 
     Args:
         emit: Takes the jobs.
+        catalog: The catalogue of the room's database.
     """
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, catalog: Catalog) -> None:
         self._emit = emit
+        self._catalog = catalog
         self._waiting: deque[Job[Any]] = deque()
         self._is_committing = False
 
@@ -67,7 +69,7 @@ class Intake:
             group.append(self._waiting.popleft())
             size += group[-1].changes
         self._is_committing = True
-        merge = partial(merge_together, merges=[job.function for job in group])
+        merge = partial(merge_together, catalog=self._catalog, merges=[job.function for job in group])
         self._emit(Job("write", merge, partial(self._committed, group), partial(self._failed, group)))
 
     def _committed(self, group: list[Job[Any]], outcomes: list[TakenIn | Exception | None]) -> None:
@@ -90,11 +92,14 @@ class Intake:
             self._commit()
 
 
-def merge_together(conn: apsw.Connection, merges: Sequence[Merge]) -> list[TakenIn | Exception | None]:
+def merge_together(
+    conn: apsw.Connection, catalog: Catalog, merges: Sequence[Merge]
+) -> list[TakenIn | Exception | None]:
     """Merge what several clients have sent, in one transaction (write).
 
     Args:
         conn: The room's database.
+        catalog: Its catalogue.
         merges: One for each client.
 
     Returns:
@@ -103,7 +108,7 @@ def merge_together(conn: apsw.Connection, merges: Sequence[Merge]) -> list[Taken
     """
     if len(merges) == 1:
         return [merges[0](conn)]
-    before = latest_version(conn)
+    before = catalog.latest_version(conn)
     outcomes = [_merge_apart(conn, merge, before) for merge in merges]
     new = [taken for taken in outcomes if isinstance(taken, TakenIn) and taken.after > taken.before]
     if len(new) < 2:

@@ -112,7 +112,7 @@ class Room:
         self._batches = count(1)
         self._gathering = Gathering(self.next_batch)
         self._sharing = Pace(emit, self._share_news)
-        self.intake = Intake(emit)
+        self.intake = Intake(emit, catalog)
         """Where what clients send is merged."""
         self._refilling = False
         self._is_behind = False

@@ -35,7 +35,7 @@ class Desk:
         self.commits = 0
         self.outcomes: dict[int, TakenIn] = {}
         self.failures: dict[int, BaseException] = {}
-        self.intake = Intake(self._emit)
+        self.intake = Intake(self._emit, self._catalog)
 
     def send(self, client: int, *rows: tuple[str, str], table: str = "todo", version: int = 1) -> None:
         changes = [
