@@ -283,6 +283,7 @@ class ServerSession(Session):
                 "client %s has seen what this room has lost: all begins anew", self.site_id.hex()
             )
         self._room.describe(greeting.tables, greeting.cookie)
+        self._room.catch_up(greeting.version)
         self._greeting = greeting
         if self._offers_snapshot(greeting):
             self._desk = SnapshotDesk(emit=self._emit, send=self._send, failed=self._job_failed)

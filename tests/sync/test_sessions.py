@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from replicell.persisters.crsqlite.schema import TableSchema, add_columns
@@ -355,6 +356,20 @@ def test_a_mark_counts_what_another_program_wrote_in_the_room_and_nobody_has_not
     assert link.client.marks[1] == world.server.catalog.latest_version(world.server.conn)
     assert link.client.pulled >= link.client.marks[1]
     assert link.client_end.site.rows() == {"s": "from the server"}
+
+
+def test_what_could_not_be_read_when_it_was_written_reaches_whoever_comes_next(world: World) -> None:
+    link = world.link(world.site())
+    world.server.put("s", "from the server")
+    world.room.changed()
+    world.server.jobs.popleft().failed(apsw.IOError("the disk has gone"))
+    assert [close.reason for close in link.server_end.closed] == ["internal"]
+
+    again = world.link(link.client_end.site)
+    settle(again)
+
+    assert again.client_end.site.rows() == {"s": "from the server"}
+    assert again.client.synced
 
 
 def test_a_write_too_big_for_memory_is_read_by_each_client_at_its_own_pace(world: World) -> None:
