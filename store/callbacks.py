@@ -28,10 +28,12 @@ def as_listener(callback: Any, kind: str, *, may_write: bool = False) -> Callabl
     if not _is_coroutine_function(listener):
         return listener
     if may_write:
+        is_hook = kind.endswith("_transaction")
+        otherwise = "use on_did_finish_transaction" if is_hook else "listen without mutator=True"
         raise ArgumentError(
             f"{name_of(callback)} is a coroutine function, which runs when a transaction is over, so it "
             f"cannot be a {kind} listener that may write to the transaction. Give a plain function, or "
-            "listen without mutator=True."
+            f"{otherwise}."
         )
     # Imported here, so that a store without coroutine functions does without asyncio.
     from replicell.store.coroutines import Scheduled

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from replicell.store.cells import Cell, CellLike, EncodedCell, decode_cell
+from replicell.store.content_types import Row, Table
 from replicell.store.errors import AbsentError, WriteForbiddenError
 from replicell.store.ids import Id, IdLike, to_id
 from replicell.store.missing import MISSING, MissingType
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["RowView", "TableView", "TablesView", "ValuesView", "absent", "refuse_forbidden_write"]
 
 _T = TypeVar("_T")
+_D = TypeVar("_D")
 _NOTHING: Mapping[Any, Any] = {}
 _LONGEST = 12
+_NO_DEFAULT: Any = object()
 
 
 def absent(what: str) -> AbsentError:
@@ -222,6 +225,28 @@ class TableView(_View[RowView]):
         refuse_forbidden_write(self._store)
         self._store.del_row(self._table_id, self._key(row_id, "row"))
 
+    def pop(self, row_id: IdLike, default: _D = _NO_DEFAULT) -> Row | _D:  # type: ignore[override]  # a view would be empty
+        """Delete a row and return its cells, as a view of it would be empty; or `default` if it is absent.
+
+        Raises:
+            AbsentError: If it is not there and there is no default; it is a KeyError.
+        """
+        if default is not _NO_DEFAULT and row_id not in self:
+            return default
+        row = dict(self[row_id])
+        del self[row_id]
+        return row
+
+    def popitem(self) -> tuple[Id, Row]:  # type: ignore[override]  # as for `pop`
+        """Delete the first row and return its id and cells.
+
+        Raises:
+            AbsentError: If there is none; it is a KeyError.
+        """
+        for row_id in self:
+            return row_id, self.pop(row_id)
+        raise absent(f"{self._holder()} has no rows")
+
     def clear(self) -> None:
         """Delete the table."""
         refuse_forbidden_write(self._store)
@@ -273,6 +298,28 @@ class TablesView(_View[TableView]):
         """
         refuse_forbidden_write(self._store)
         self._store.del_table(self._key(table_id, "table"))
+
+    def pop(self, table_id: IdLike, default: _D = _NO_DEFAULT) -> Table | _D:  # type: ignore[override]  # a view would be empty
+        """Delete a table and return its rows, as a view of it would be empty; or `default` if it is absent.
+
+        Raises:
+            AbsentError: If it is not there and there is no default; it is a KeyError.
+        """
+        if default is not _NO_DEFAULT and table_id not in self:
+            return default
+        table = {row_id: dict(row) for row_id, row in self[table_id].items()}
+        del self[table_id]
+        return table
+
+    def popitem(self) -> tuple[Id, Table]:  # type: ignore[override]  # as for `pop`
+        """Delete the first table and return its id and rows.
+
+        Raises:
+            AbsentError: If there is none; it is a KeyError.
+        """
+        for table_id in self:
+            return table_id, self.pop(table_id)
+        raise absent("the store has no tables")
 
     def clear(self) -> None:
         """Delete all tables, in one transaction."""

@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from replicell.store import MISSING, CellChange, Store, ValueChange
+from replicell.store import MISSING, CellChange, Change, Store, ValueChange
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_they_cannot_be_changed_and_hold_nothing_else() -> None:
 
 
 def test_those_that_a_store_makes_are_like_those_made_by_hand() -> None:
-    told: list[list[object]] = []
+    told: list[list[Change]] = []
     store = Store().set_cell("t", "r", "c", [1])
     store.changes().subscribe(told.append)
     store.set_cell("t", "r", "c", {"a": "x"})
@@ -49,4 +49,4 @@ def test_those_that_a_store_makes_are_like_those_made_by_hand() -> None:
     assert copy.deepcopy(change) == pickle.loads(pickle.dumps(change)) == by_hand
     assert not hasattr(change, "__dict__")
     with pytest.raises(FrozenInstanceError):
-        change.new = 3  # type: ignore[attr-defined]  # what is refused
+        change.new = 3  # type: ignore[misc]  # what is refused

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from replicell.store import MISSING, ArgumentError, NoEventLoopError, Store, create_metrics, create_queries
+from replicell.store import (
+    MISSING,
+    ArgumentError,
+    Hook,
+    NoEventLoopError,
+    Store,
+    create_metrics,
+    create_queries,
+)
 from replicell.store.coroutines import _RUNNING
 from replicell.store.errors import StoreError
 
@@ -234,14 +243,22 @@ def test_what_a_closing_loop_cuts_off_is_logged(caplog: pytest.LogCaptureFixture
     assert "hear was cancelled" in caplog.text and "2 more change(s)" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["start_transaction", "will_finish_transaction"])
-def test_it_cannot_listen_where_it_would_have_to_write_at_once(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("hook_of", "next_step"),
+    [
+        (lambda store: store.on_start_transaction(), "use on_did_finish_transaction"),
+        (lambda store: store.on_will_finish_transaction(), "use on_did_finish_transaction"),
+        (lambda store: store.on_values(mutator=True), "listen without mutator=True"),
+    ],
+    ids=["start_transaction", "will_finish_transaction", "values"],
+)
+def test_it_cannot_listen_where_it_would_have_to_write_at_once(
+    hook_of: Callable[[Store], Hook[Any]], next_step: str
+) -> None:
     async def hear(*_: object) -> None: ...
 
-    store = Store()
-    for hook in (getattr(store, f"on_{kind}")(), store.on_values(mutator=True)):
-        with pytest.raises(ArgumentError, match="is a coroutine function"):
-            hook.attach(hear)
+    with pytest.raises(ArgumentError, match=f"is a coroutine function.*plain function, or {next_step}"):
+        hook_of(Store()).attach(hear)
 
 
 class Hearer:

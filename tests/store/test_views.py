@@ -155,6 +155,27 @@ def test_the_methods_of_mutable_mappings_work(store: Store) -> None:
     assert store.values.pop("open") is True
 
 
+def test_what_is_popped_is_what_was_there_and_no_view_of_what_is_gone(store: Store) -> None:
+    fido, felix = store.get_row("pets", "fido"), store.get_row("pets", "felix")
+    species = store.get_table("species")
+    assert store.tables["pets"].pop("felix") == felix != {}
+    assert store.tables["pets"].popitem() == ("fido", fido)
+    assert store.tables.pop("species") == species != {}
+    assert not store.has_tables()
+    store.set_row("pets", 1, {"age": 3})
+    assert store.tables["pets"].pop("rex", None) is None
+    assert store.tables["pets"].pop(1, None) == {"age": 3}
+    assert store.tables.pop("pets", default=5) == 5
+    for pop in (lambda: store.tables.pop("pets"), store.tables.popitem):
+        with pytest.raises(AbsentError):
+            pop()
+    emptied = store.set_row("pets", 1, {"age": 3}).tables["pets"]
+    assert store.tables.popitem() == ("pets", {"1": {"age": 3}})
+    for pop_row in (lambda: emptied.pop("1"), emptied.popitem):
+        with pytest.raises(AbsentError):
+            pop_row()
+
+
 def test_deleting_deletes(store: Store) -> None:
     del store.tables["pets"]["fido"]["age"]
     del store.tables["pets"]["felix"]
