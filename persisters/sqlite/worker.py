@@ -114,6 +114,11 @@ class Worker:
         self._thread = threading.Thread(target=self._main, name=f"replicell {name}", daemon=True)
         self._thread.start()
 
+    @property
+    def poll_pause(self) -> float:
+        """Seconds between two looks at whether another connection has committed."""
+        return max(self._poll_interval, len(self._watching) * _SECONDS_AN_OPEN_FILE)
+
     def submit(
         self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
     ) -> asyncio.Future[Any]:
@@ -158,8 +163,7 @@ class Worker:
             job = None  # Or its arguments would live on while there is nothing to do.
             if time.monotonic() >= next_poll:
                 self._poll()
-                pause = max(self._poll_interval, len(self._watching) * _SECONDS_AN_OPEN_FILE)
-                next_poll = time.monotonic() + pause
+                next_poll = time.monotonic() + self.poll_pause
 
     def _next_job(self, deadline: float) -> _Job | None:
         try:
