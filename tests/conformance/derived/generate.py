@@ -129,6 +129,8 @@ class DerivedWriter:
         self.rich = mended or not self.rolls_back
         self.sorts = rng.random() < 0.6
         self.guards = rng.random() < 0.25
+        self.has_defaults = False
+        self.travels = True
         self.listeners = 0
         self.nesting = 0
 
@@ -136,6 +138,9 @@ class DerivedWriter:
         ops: list[Any] = []
         if self.guards and self.chance(0.5):
             ops.append(["setTablesSchema", self.schema()])
+            # Undo asks no middleware, so a default that was vetoed comes with a row that comes back.
+            self.has_defaults = self.mended
+            self.travels = not self.has_defaults or self.chance(0.5)
         ops += [self.define() for _ in range(self.rng.randint(1, 4))]
         ops += [self.listen() for _ in range(self.rng.randint(3, 8))]
         ops += [self.guard() for _ in range(self.rng.randint(1, 3) if self.guards else 0)]
@@ -321,7 +326,7 @@ class DerivedWriter:
 
     def travel(self) -> list[Any]:
         roll = self.rng.random()
-        if roll < 0.4:
+        if roll < 0.4 or not self.travels:
             return [
                 "checkpoints.addCheckpoint",
                 *([self.pick(("one", "two", ""))] if self.chance(0.5) else []),
@@ -340,7 +345,7 @@ class DerivedWriter:
 
     def guard(self) -> list[Any]:
         kind, names = self.pick(GUARDS)
-        if not self.mended:
+        if not self.mended or (self.has_defaults and self.travels):
             names = [name for name in names if name in HARMLESS_GUARDS] or ["same"]
         return ["guard", kind, function(self.pick(names))]
 
