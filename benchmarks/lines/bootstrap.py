@@ -27,6 +27,7 @@ TABLE = TableSchema("todo", ("id",), ("text", "n", "done"))
 ROWS = 333_334
 ROWS_A_TRANSACTION = 2000
 ROUNDS = 2
+PATIENCE = 600.0
 
 
 def bootstrap_figures() -> Iterator[Figure]:
@@ -83,7 +84,7 @@ async def sync_once(url: str, path: Path, options: SessionOptions) -> float:
     async with CrSqliteDatabase(path) as db:
         began = time.perf_counter()
         async with SyncClient(db, url, options=options) as client:
-            await client.wait_until_synced()
+            await client.wait_until_synced(timeout=PATIENCE)
             seconds = time.perf_counter() - began
         ((rows,),) = await db.execute("SELECT count(*) FROM todo")
     if rows != ROWS:
