@@ -19,6 +19,7 @@ from replicell.persisters.crsqlite.schema import TableSchema, create_table
 from replicell.store import create_store
 from replicell.sync import Backoff, SyncClient, SyncStatus
 from replicell.sync.actions import Action, ReadSnapshot, SessionOptions
+from replicell.sync.backplane import InProcessBackplane
 from replicell.sync.errors import ProtocolError
 from replicell.sync.messages import AskPart, Message, Part, decode
 from replicell.sync.snapshot_desk import SnapshotDesk
@@ -411,3 +412,25 @@ async def test_a_shelf_removes_what_a_killed_server_has_left(tmp_path: Path) -> 
 
         assert not (tmp_path / "room.db-copy-of-another-life").exists()
         await shelf.close()
+
+
+async def test_who_began_with_a_snapshot_at_one_node_goes_on_at_another(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
+) -> None:
+    backplane = InProcessBackplane()
+    near = await open_server(options=ALWAYS, backplane=backplane, data_dir=tmp_path / "near")
+    far = await open_server(options=ALWAYS, backplane=backplane, data_dir=tmp_path / "far")
+    first = await first_of(f"{near.url}/room", open_database, open_client, 300)
+    second = await open_database("second", with_table=False)
+    client = await open_client(second, f"{near.url}/room")
+    await client.wait_until_synced(PATIENCE)
+    await client.close()
+
+    await put(first, "later", "while it was away")
+    moved = await open_client(second, f"{far.url}/room")
+    await put(second, "own", "at the other node")
+    await moved.wait_until_synced(PATIENCE)
+
+    await eventually(second, lambda: has_rows(second, 302))
+    await eventually(first, lambda: has_rows(first, 302))
+    await eventually(second, lambda: same(first, second))
