@@ -15,6 +15,7 @@ __all__ = [
     "TablesConfig",
     "TabularConfig",
     "ValuesConfig",
+    "hint_for",
     "parse_config",
 ]
 
@@ -24,7 +25,7 @@ EVERY_ROW: Final = "true"
 
 _INSTEAD: Final[Mapping[object, str]] = dict.fromkeys(
     ("autoLoadIntervalSeconds", "auto_load_interval_seconds"),
-    " Leave it out: the database tells of changes by itself (see poll_interval of CrSqliteDatabase).",
+    " Leave it out: the database tells of changes by itself (see poll_interval of the database).",
 )
 
 ValueIds: TypeAlias = bool | tuple[str, ...]
@@ -137,6 +138,11 @@ def parse_config(config: object) -> TabularConfig:
     values = _parse_values(parsed.values, "values")
     _refuse_meetings(tables, values)
     return TabularConfig(tables, values)
+
+
+def hint_for(key: object) -> str:
+    """Return what there is instead of a key of TinyBase's configuration; nothing if it is none."""
+    return _INSTEAD.get(key, "")
 
 
 def _parse_tabular(config: object) -> TabularConfig:
@@ -314,8 +320,9 @@ class _Keys:
         for name, entry in config.items():
             key = spellings.get(name)
             if key is None:
-                hint = _INSTEAD.get(name, "")
-                raise ConfigError(f"{path}: unknown key {name!r}; allowed: {', '.join(allowed)}.{hint}")
+                raise ConfigError(
+                    f"{path}: unknown key {name!r}; allowed: {', '.join(allowed)}.{hint_for(name)}"
+                )
             if key in self._entries:
                 raise ConfigError(f"{path} has {key} in two spellings; give it once.")
             self._entries[key] = entry

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self, TypeAlias
 
 from replicell.persisters.content import LoadedContent, SaveResult
-from replicell.persisters.errors import PersisterError
+from replicell.persisters.errors import ConfigError, PersisterError
 from replicell.persisters.persister import ErrorListener, InitialContent, Persister
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker, Scope
@@ -21,6 +21,7 @@ from replicell.store.store import Store
 
 __all__ = ["CustomPersister", "PersisterListener", "create_custom_persister"]
 
+_PLAIN_STORE, _MERGEABLE_STORE_ONLY, _PLAIN_OR_MERGEABLE_STORE = 1, 2, 3
 _EVERYTHING = Scope(None, None, None, None, None)
 
 Content: TypeAlias = tuple[Any, Any] | list[Any]
@@ -162,6 +163,7 @@ def create_custom_persister(
     add_persister_listener: Callable[[PersisterListener], Any],
     del_persister_listener: Callable[[Any], Any],
     on_ignored_error: ErrorListener | None = None,
+    persist: int = _PLAIN_STORE,
     **options: Any,
 ) -> CustomPersister:
     """Create a persister for a medium of one's own. Mirrors TinyBase's `createCustomPersister`.
@@ -173,12 +175,28 @@ def create_custom_persister(
         add_persister_listener: Begins to watch the medium.
         del_persister_listener: Ends that.
         on_ignored_error: TinyBase's name for ``on_error``.
+        persist: Which kinds of store the medium is for, as TinyBase numbers them: 1 for plain ones, 3 for
+            these and MergeableStores. Either means the same here, where all stores are plain.
         options: The keyword arguments of `Persister`.
+
+    Raises:
+        ConfigError: the medium is for MergeableStores only, which there are none of here.
     """
+    _check_persist(persist)
     options.setdefault("on_error", on_ignored_error)
     return CustomPersister(
         store, get_persisted, set_persisted, add_persister_listener, del_persister_listener, **options
     )
+
+
+def _check_persist(persist: object) -> None:
+    if persist == _MERGEABLE_STORE_ONLY:
+        raise ConfigError(
+            "persist=2 asks for a MergeableStore, which replicell does not have: leave persist out to keep "
+            "plain content, and let replicas meet in a CrSqliteDatabase."
+        )
+    if isinstance(persist, bool) or persist not in (_PLAIN_STORE, _PLAIN_OR_MERGEABLE_STORE):
+        raise ConfigError(f"persist must be 1 (plain stores) or 3 (any store), not {persist!r}.")
 
 
 async def _awaited(result: Any) -> Any:
@@ -195,6 +213,11 @@ def _followed_by(content: WholeContent | None, persisted: Any) -> WholeContent:
             "[tables, values, 1], or MISSING if it holds nothing yet."
         )
     tables, values, *kind = persisted
+    if isinstance(tables, list | tuple) and isinstance(values, list | tuple):
+        raise PersisterError(
+            "The medium gave the content of a TinyBase MergeableStore, which replicell does not read: have "
+            "it give plain content, as getContent() of that store returns it."
+        )
     if not isinstance(tables, Mapping) or not isinstance(values, Mapping):
         raise PersisterError("The medium must give tables and values as mappings by id.")
     if kind != [1]:

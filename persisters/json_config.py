@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from replicell.persisters.config import TabularConfig, parse_config
+from replicell.persisters.config import TabularConfig, hint_for, parse_config
 from replicell.persisters.errors import ConfigError
 
 __all__ = ["JsonConfig", "parse_database_config"]
@@ -72,7 +72,10 @@ def _parse(config: Mapping[object, object]) -> JsonConfig:
         key = _SPELLINGS.get(str(spelling))
         if key is None:
             allowed = ", ".join(name for name in _SPELLINGS if "_" in name)
-            raise ConfigError(f"config: unknown key {spelling!r}; allowed in mode json: mode, {allowed}.")
+            hint = hint_for(spelling)
+            raise ConfigError(
+                f"config: unknown key {spelling!r}; allowed in mode json: mode, {allowed}.{hint}"
+            )
         if key in names:
             raise ConfigError(f"config has {spelling} in two spellings; give it once.")
         names[key] = name  # type: ignore[assignment]  # _checked looks at the types

@@ -8,6 +8,7 @@ import pytest
 
 from replicell.persisters import ConfigError, TableLoad, TableSave, TablesConfig, TabularConfig, ValuesConfig
 from replicell.persisters.config import parse_config
+from replicell.persisters.json_config import parse_database_config
 
 PARSED = TabularConfig(
     TablesConfig(load={"pets": TableLoad("animals", "id")}, save={"animals": TableSave("pets", "id")}),
@@ -145,3 +146,9 @@ def test_a_configuration_that_cannot_be_followed_is_refused_by_name(config: Any,
     with pytest.raises(ConfigError) as refusal:
         parse_config(config)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("config", [{"mode": "tabular"}, {"mode": "json"}, {}])
+def test_an_interval_of_tinybase_is_refused_saying_what_there_is_instead(config: Any) -> None:
+    with pytest.raises(ConfigError, match=r"the database tells of changes by itself \(see poll_interval"):
+        parse_database_config({**config, "autoLoadIntervalSeconds": 1})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replicell.persisters import PersisterClosedError, PersisterError
+from replicell.persisters import ConfigError, PersisterClosedError, PersisterError
 from replicell.persisters.custom import CustomPersister, create_custom_persister
 from replicell.store import MISSING, Store, create_store
 from tests.persisters.waiting_for import until, until_store
@@ -188,6 +188,43 @@ async def test_listeners_may_be_added_and_deleted_asynchronously_and_plain_funct
     assert events == ["added", "read", "deleted 7"]
     assert store.get_tables() == {"t": {"1": {"a": 1}}}
     await persister.destroy()
+
+
+async def test_tinybases_persist_modes_are_taken_where_a_plain_store_will_do() -> None:
+    for persist in (1, 3):
+        shelf = Shelf()
+        store = create_store().set_value("a", 1)
+        async with create_custom_persister(
+            store, shelf.get, shelf.set, shelf.add, shelf.delete, None, persist
+        ) as persister:
+            await persister.save()
+        assert shelf.content == ({}, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("persist", "message"),
+    [
+        (2, "persist=2 asks for a MergeableStore, which replicell does not have"),
+        (0, "persist must be 1"),
+        ("1", "persist must be 1"),
+        (True, "persist must be 1"),
+    ],
+)
+async def test_a_persist_mode_that_a_plain_store_cannot_have_is_refused_at_once(
+    persist: Any, message: str
+) -> None:
+    shelf = Shelf()
+    with pytest.raises(ConfigError, match=message):
+        shelf.persister(create_store(), persist=persist)
+
+
+async def test_mergeable_content_is_told_from_plain_content_and_refused() -> None:
+    stamped = [[{"t": [{"1": [{"a": ["x", "hlc", 1]}, "", 0]}, "", 0]}, "", 0], [{}, "", 0]]
+    store = create_store()
+    async with Shelf(stamped).persister(store) as persister:
+        with pytest.raises(PersisterError, match="MergeableStore"):
+            await persister.load()
+    assert store.get_content() == ({}, {})
 
 
 async def test_a_destroyed_persister_says_so() -> None:

@@ -176,6 +176,17 @@ async def test_a_broken_file_is_reported_and_never_overwritten(path: Path, text:
     assert read(path) == text
 
 
+async def test_what_tinybases_mergeable_store_has_written_is_named_and_never_overwritten(path: Path) -> None:
+    text = '[[{"t":[{"1":[{"a":["x","Nl",1]},"",0]},"",0]},"",0],[{},"",0]]'
+    write(path, text)
+    async with create_json_file_persister(create_store().set_value("a", 1), path) as persister:
+        with pytest.raises(ContentFormatError, match=r"MergeableStore.*left as it is"):
+            await persister.load()
+        with pytest.raises(ContentFormatError, match=r"MergeableStore.*left as it is"):
+            await persister.save()
+    assert read(path) == text
+
+
 async def test_text_that_is_not_utf_8_is_reported(path: Path) -> None:
     with open(path, "wb") as file:  # noqa: ASYNC230 - a few bytes
         file.write(b"[{},{\xff}]")
