@@ -135,6 +135,8 @@ def test_a_file_that_is_missing_or_no_database_is_one_clear_message(
     more = {"diff": [file], "backup": [tmp_path / "copy.db"]}.get(action, [])
     assert run(action, tmp_path / "nothing.db", *more) == 1
     assert "There is no file" in capsys.readouterr().err
+    assert run(action, tmp_path, *more) == 1
+    assert "is a folder: name a file in it" in capsys.readouterr().err
     text = tmp_path / "text.db"
     text.write_text("no database at all, but long enough to be read as one" * 20)
     assert run(action, text, *more) == 1

@@ -54,6 +54,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[apsw.Connection]:
         DatabaseTooNewError: a newer SQLite wrote it.
     """
     name = os.fspath(path)
+    if Path(path).is_dir():
+        raise DatabaseInputOutputError(f"{name} is a folder: name a file in it.")
     if not Path(path).is_file():
         raise DatabaseInputOutputError(f"There is no file {name}: name a database file that exists.")
     with translated(name):
