@@ -210,7 +210,13 @@ class DefinableModule(NotebookRepresentation, Generic[_D]):
         thing = self._things.pop(thing_id, None)
         if thing is not None:
             self._stop_listening(thing)
-        self._listeners.call(self._ids_kind)
+        try:
+            self._listeners.call(self._ids_kind)
+        finally:
+            observers = self._store._observers
+            if thing is not None and observers is not None:
+                # Listeners are not called for what went with it, as in TinyBase, but Observables are to tell.
+                observers.note_undefined(self._store._depth)
         return thing
 
     def _find(self, thing_id: IdLike) -> _D | None:

@@ -192,6 +192,19 @@ class Observers:
         """Look at an observation again at the end of the open transaction, even if that is undone."""
         self._unsettled.append(observation)
 
+    def note_undefined(self, depth: int) -> None:
+        """Tell that something derived is gone: at the end of the open transaction, or now.
+
+        Args:
+            depth: That of the open transaction; 0 if there is none, below 0 while its listeners are called.
+        """
+        if depth > 0:
+            self._unsettled += self._derived
+        else:
+            self.recheck_derived()
+        if depth == 0:
+            self.emit()
+
     def end(self, observation: Observation) -> None:
         """Let go of an observation, which is not told of anything any more, also not of what waits."""
         if observation.active:

@@ -6,6 +6,7 @@ import gc
 import random
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -634,3 +635,38 @@ def test_a_definition_outside_a_transaction_is_told_at_once() -> None:
     metrics.observe_metric("count").subscribe(seen.append)
     metrics.set_metric_definition("count", "t")
     assert seen == [None, 1]
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["outside", "within a transaction"])
+def test_what_goes_with_a_definition_is_told(within: bool) -> None:
+    store = Store().set_table("t", {"1": {"of": "2"}, "2": {"n": 3}})
+    metrics = create_metrics(store).set_metric_definition("count", "t")
+    indexes = create_indexes(store).set_index_definition("by", "t", "n")
+    relationships = create_relationships(store).set_relationship_definition("of", "t", "t", "of")
+    links = create_links(store).set_link_definition("to", "t", "t", "of", "t", "of")
+    queries = create_queries(store).set_query_definition("q", "t", lambda q: q.select("n"))
+    seen: dict[str, list[Any]] = {}
+    for name, observable in {
+        "metric": metrics.observe_metric("count"),
+        "slice": indexes.observe_slice_row_ids("by", "3"),
+        "remote": relationships.observe_remote_row_id("of", "1"),
+        "local": relationships.observe_local_row_ids("of", "2"),
+        "right": links.observe_right_row_ids("to", "2"),
+        "result": queries.observe_result_row_ids("q"),
+    }.items():
+        observable.subscribe(seen.setdefault(name, []).append)
+    with store.transaction() if within else nullcontext():
+        metrics.del_metric_definition("count").del_metric_definition("other")
+        indexes.del_index_definition("by")
+        relationships.del_relationship_definition("of")
+        links.del_link_definition("to")
+        queries.del_query_definition("q")
+    assert seen == {
+        "metric": [2, None],
+        "slice": [["2"], []],
+        "remote": ["2", None],
+        "local": [["1"], []],
+        "right": [["2"], []],
+        "result": [["2"], []],
+    }
+    assert store.set_cell("t", "3", "n", 1).get_row_count("t") == 3
