@@ -93,7 +93,9 @@ async def test_a_server_whose_folder_is_gone_is_not_ready(tmp_path: Path) -> Non
 
 async def test_a_node_without_its_backplane_is_not_ready(tmp_path: Path) -> None:
     class Away(InProcessBackplane):
-        connected = False
+        @property
+        def connected(self) -> bool:
+            return False
 
     told = pages(tmp_path, Away())
     told.phase = "serving"

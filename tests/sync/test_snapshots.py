@@ -392,6 +392,7 @@ async def test_a_shelf_gives_all_the_same_for_a_while_and_keeps_only_so_many(tmp
         content = await shelf.read(first.id, 0, 2**20)
         assert len(content) == first.size
         assert hashlib.blake2b(content, digest_size=32).digest() == first.digest
+        newest = first
         for _ in range(4):
             now += 31.0
             newest = await shelf.find(b"")
