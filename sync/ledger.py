@@ -55,8 +55,8 @@ CREATE TABLE IF NOT EXISTS replicell_servers(
     site_id BLOB PRIMARY KEY NOT NULL, epoch BLOB NOT NULL, version INTEGER NOT NULL, begun INTEGER NOT NULL,
     push_all_until INTEGER NOT NULL, met INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicell_parked(
-    position INTEGER PRIMARY KEY AUTOINCREMENT, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL, cid TEXT NOT
-    NULL, val, col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
+    position INTEGER PRIMARY KEY AUTOINCREMENT, site_id BLOB NOT NULL, tbl TEXT NOT NULL, pk BLOB NOT NULL,
+    cid TEXT NOT NULL, val, col_version INTEGER NOT NULL, cl INTEGER NOT NULL, seq INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS replicell_parked_cell ON replicell_parked(tbl, pk, cid);
 """
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -104,11 +105,11 @@ def test_info_tells_what_tables_and_their_history_take_in_the_file(file: Path) -
     connection = apsw.Connection(str(file))
     pages = dict(connection.execute("SELECT name, count(*) FROM dbstat GROUP BY name"))
     owners = dict(connection.execute("SELECT name, tbl_name FROM sqlite_schema WHERE rootpage"))
-    page_size: int = connection.execute("PRAGMA page_size").get
+    page_size: Any = connection.execute("PRAGMA page_size").get
     connection.close()
 
     def taken(*tables: str) -> int:
-        return page_size * sum(pages[name] for name, owner in owners.items() if owner in tables)
+        return int(page_size) * sum(pages[name] for name, owner in owners.items() if owner in tables)
 
     for table in database_info(file).tables:
         assert table.bytes == taken(table.name) > 0

@@ -268,14 +268,13 @@ def _end_earlier_life(conn: apsw.Connection, table: CatalogTable, key: tuple[Sql
 
 
 def _merge_alone(conn: apsw.Connection, place: int, row: tuple[SqlValue, ...]) -> FailedMerge | None:
+    failure = None
     conn.execute("SAVEPOINT replicell_change")
     try:
         conn.execute(_MERGE, row)
     except _REFUSALS as error:
         conn.execute("ROLLBACK TO replicell_change; SELECT crsql_internal_sync_bit(0)")
         failure = FailedMerge(place, str(error) or type(error).__name__)
-    else:
-        failure = None
     conn.execute("RELEASE replicell_change")
     return failure
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 PROGRAM = """
 import asyncio, logging, sys
 from pathlib import Path

@@ -202,7 +202,7 @@ def test_a_database_that_fails_refuses_no_change_and_keeps_none(
 ) -> None:
     troubles = [trouble("the disk does not do what it should")]
 
-    def write(_: object) -> None:
+    def write(*_: object) -> None:
         if troubles:
             raise troubles.pop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import apsw
 import pytest
@@ -26,7 +27,8 @@ class Replica:
         self.conn: apsw.Connection = open_connection(":memory:")
         self.catalog = Catalog()
         create_table(self.conn, TODO)
-        self.site_id = bytes(self.conn.execute("SELECT crsql_site_id()").get)  # type: ignore[arg-type]  # it is bytes
+        site_id: Any = self.conn.execute("SELECT crsql_site_id()").get
+        self.site_id = bytes(site_id)
 
     def write(self, sql: str) -> None:
         with transaction(self.conn):
