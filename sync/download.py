@@ -35,6 +35,8 @@ DIGEST_BYTES: Final = 32
 SNAPSHOT_PATIENCE: Final = 60.0
 """Seconds that either side waits for the other while a snapshot is made and fetched."""
 _PARTS_UNDER_WAY: Final = 4
+_MOST_PART_BYTES: Final = 512 * 1024
+"""So that a part fits into any frame that a client may be told to take."""
 _CHUNK: Final = 1024 * 1024
 
 
@@ -70,7 +72,7 @@ class Download:
         catalog: The database's catalogue.
         tables: The server's tables: all of them must be there.
         server_id: The server's site id.
-        part_bytes: How much to ask for at once.
+        part_bytes: About how much to ask for at once.
         finished: Called with the file and what the server said of it.
         gave_up: Called without arguments if the changes are to be fetched instead.
     """
@@ -92,7 +94,7 @@ class Download:
         self._catalog = catalog
         self._tables = tables
         self._server_id = server_id
-        self._part_bytes = part_bytes
+        self._part_bytes = min(part_bytes, _MOST_PART_BYTES)
         self._finished = finished
         self._gave_up = gave_up
         self._found = _Found("", b"", 0)

@@ -309,7 +309,8 @@ class ServerSession(Session):
     def _offers_snapshot(self, greeting: Greeting) -> bool:
         least = self._options.snapshot_bytes
         has_nothing = greeting.known is None and greeting.since == 0 and not greeting.reset
-        return self._snapshots and has_nothing and least is not None and greeting.size >= least
+        has_use = has_nothing and greeting.version > 0
+        return self._snapshots and has_use and least is not None and greeting.size >= least
 
     def _row_read(self, number: int, rows: list[Change]) -> None:
         self._send(Row(number, rows))

@@ -435,3 +435,36 @@ async def test_who_began_with_a_snapshot_at_one_node_goes_on_at_another(
     await eventually(second, lambda: has_rows(second, 302))
     await eventually(first, lambda: has_rows(first, 302))
     await eventually(second, lambda: same(first, second))
+
+
+@pytest.mark.parametrize("size", [300_000, 10_000_000])
+async def test_big_parts_fit_into_the_smallest_frame_that_a_client_takes(
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    caplog: pytest.LogCaptureFixture,
+    size: int,
+) -> None:
+    caplog.set_level("INFO")
+    server = await open_server(options=ALWAYS)
+    first = await first_of(f"{server.url}/room", open_database, open_client, 20_000)
+    second = await open_database("second", with_table=False)
+
+    options = SessionOptions(part_bytes=size)
+    client = await open_client(second, f"{server.url}/room", options=options, max_message_size=1024 * 1024)
+    await client.wait_until_synced(PATIENCE)
+
+    assert begins(caplog) == 1
+    assert await same(first, second)
+
+
+async def test_a_room_without_any_change_is_not_worth_a_snapshot(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
+) -> None:
+    server = await open_server(options=ALWAYS)
+    async with server.open_room("room"):
+        db = await open_database("first")
+
+        await (await open_client(db, f"{server.url}/room")).wait_until_synced(PATIENCE)
+
+        assert copies_in(tmp_path / "rooms") == []
