@@ -160,7 +160,8 @@ class TabularMode:
                 loaded = LoadedTable({}, frozenset(), is_complete=True) if images is None else None
             else:
                 reading = TableReading(mapped, table, facts, unreadable)
-                if keys is None or image is None or not _is_followed(mapped, table):
+                # A condition is asked of written rows only, as with cr-sqlite.
+                if keys is None or image is None or table.key_position is None:
                     rows = () if mapped.table_id is None else held.get(mapped.table_id, ())
                     changes = yield from reading.all_rows(image, images is None, rows)
                 else:
@@ -196,11 +197,6 @@ class TabularMode:
         # What is read now may yet be rolled back, so it is read anew next time.
         self._tables_version = None
         self._follow((yield from PlainTables.read(self._keys, ())), log)
-
-
-def _is_followed(mapped: MappedTable, table: PlainTable) -> bool:
-    """Tell whether the keys of written rows say all that there is to load."""
-    return mapped.condition is None and table.key_position is not None
 
 
 def _read_stamp() -> Script[Stamp]:

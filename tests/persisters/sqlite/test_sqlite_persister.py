@@ -328,6 +328,32 @@ async def test_a_view_can_be_loaded_and_follows_its_tables(db: SqliteDatabase) -
         await create_sqlite_persister(create_store(), db, CONFIG).load()
 
 
+async def test_a_condition_does_not_make_a_change_or_a_save_cost_a_look_at_every_row(file: Path) -> None:
+    told: list[str] = []
+    config = {
+        "mode": "tabular",
+        "tables": {"load": {"todo": {"tableId": "todo", "condition": "done = 0"}}, "save": {"todo": "todo"}},
+    }
+    async with SqliteDatabase(file, on_sql_command=lambda sql, bindings: told.append(sql)) as db:
+        await db.execute("CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL, done)")
+        await db.execute("INSERT INTO todo VALUES ('1', 0), ('2', 1), ('3', 0), ('4', 0)")
+        store = create_store()
+        await create_sqlite_persister(store, db, config).start_auto_persisting()
+        told.clear()
+        store.set_cell("todo", "1", "done", 1)
+        await until_store(store, lambda: not store.has_row("todo", "1"))
+        await db.execute("UPDATE todo SET done = 0 WHERE _id = '2'")
+        await until_store(store, lambda: store.has_row("todo", "2"))
+        await db.execute("UPDATE todo SET done = 1 WHERE _id = '3'")
+        await until_store(store, lambda: not store.has_row("todo", "3"))
+        await db.execute("DELETE FROM todo WHERE _id = '4'")
+        await until_store(store, lambda: not store.has_row("todo", "4"))
+    reads = [sql for sql in told if sql.startswith("SELECT") and 'FROM "todo"' in sql]
+    assert len(reads) >= 4
+    assert [sql for sql in reads if '"_id" IN (' not in sql] == []
+    assert store.get_table("todo") == {"2": {"done": 0}}
+
+
 async def test_a_condition_loads_a_slice_that_rows_enter_and_leave(db: SqliteDatabase) -> None:
     await db.execute("CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL, text, done)")
     await db.execute("INSERT INTO todo VALUES ('1', 'Milk', 0), ('2', 'Bread', 1)")
