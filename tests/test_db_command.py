@@ -109,7 +109,7 @@ def test_info_tells_what_tables_and_their_history_take_in_the_file(file: Path) -
     connection.close()
 
     def taken(*tables: str) -> int:
-        return int(page_size) * sum(pages[name] for name, owner in owners.items() if owner in tables)
+        return int(page_size * sum(pages[name] for name, owner in owners.items() if owner in tables))
 
     for table in database_info(file).tables:
         assert table.bytes == taken(table.name) > 0

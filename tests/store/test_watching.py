@@ -6,7 +6,7 @@ import asyncio
 import gc
 import random
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -284,7 +284,7 @@ async def test_a_predicate_answers_at_once() -> None:
         return False
 
     with pytest.raises(ArgumentError, match="is_open is a coroutine function, but a predicate must answer"):
-        await Store().wait_for(is_open, timeout=60)
+        await Store().wait_for(cast(Any, is_open), timeout=60)
 
 
 async def test_an_error_of_the_predicate_reaches_who_waits_not_who_writes() -> None:
