@@ -15,7 +15,7 @@ from replicell.persisters.sqlite.image import Image, Stamp, Step
 from replicell.persisters.sqlite.modes import HeldRows, WriteLog
 from replicell.persisters.sqlite.names import check_plain_column_name, check_plain_table_name
 from replicell.persisters.sqlite.scripts import Script, Statement
-from replicell.persisters.sqlite.tables import PlainTable, PlainTables
+from replicell.persisters.sqlite.tables import PlainTables
 from replicell.persisters.sqlite.tabular_reading import TableReading, existing_keys
 from replicell.persisters.sqlite.tabular_writing import create_missing, refuse_unfit_keys, write_table
 from replicell.persisters.unsaved import UnsavedChanges
