@@ -35,6 +35,7 @@ from replicell.persisters.errors import (
     SchemaError,
     UnreadableCellError,
     UnstorableCellError,
+    WrongThreadError,
 )
 from replicell.persisters.json_config import JsonConfig
 from replicell.persisters.json_file import JsonFilePersister, create_json_file_persister
@@ -85,6 +86,7 @@ __all__ = [
     "UnreadableCellError",
     "UnstorableCellError",
     "ValuesConfig",
+    "WrongThreadError",
     "create_crsqlite_json_persister",
     "create_crsqlite_persister",
     "create_custom_persister",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from replicell.persisters.errors import ConfigError
+
 __all__ = ["Backoff"]
 
 
@@ -21,7 +23,7 @@ class Backoff:
 
     def __init__(self, first: float, longest: float, retry: Callable[[], None]) -> None:
         if not 0 < first <= longest:
-            raise ValueError(f"The delays must be 0 < first <= longest, not {first} and {longest} seconds.")
+            raise ConfigError(f"The delays must be 0 < first <= longest, not {first} and {longest} seconds.")
         self._first = first
         self._longest = longest
         self._retry = retry

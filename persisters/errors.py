@@ -12,6 +12,7 @@ They hang below the one root that all of replicell shares::
         ├── UnreadableCellError             something in the medium that no cell can be
         ├── DatabaseError                   the database
         │   ├── DatabaseClosedError         it is not open
+        │   ├── WrongThreadError            it is used from another thread than its event loop's
         │   ├── DatabaseBusyError           somebody else holds its lock
         │   ├── DatabaseFullError           no room left
         │   ├── DatabaseReadOnlyError       it may not be written
@@ -20,7 +21,7 @@ They hang below the one root that all of replicell shares::
         │   ├── DatabaseInputOutputError    the disk or the file system failed
         │   ├── IdentifierError             a table or column name that cr-sqlite cannot take
         │   ├── MigrationError              a step from one version of a program to the next
-    │   └── SchemaError                 a table that is not as it must be
+        │   └── SchemaError                 a table that is not as it must be
         └── ExtensionError                  the cr-sqlite extension
             ├── ExtensionOptionsError       options of the installer that exclude each other
             ├── ExtensionNotFoundError      no extension where it was looked for
@@ -64,6 +65,7 @@ __all__ = [
     "ToolMissingError",
     "UnreadableCellError",
     "UnstorableCellError",
+    "WrongThreadError",
 ]
 
 
@@ -72,7 +74,7 @@ class PersisterError(ReplicellError):
 
 
 class ConfigError(PersisterError, ValueError):
-    """A persister's configuration cannot be followed; the message names the key and what is allowed."""
+    """A configuration or an option cannot be followed; the message names it and what is allowed."""
 
 
 class ContentFormatError(PersisterError, ValueError):
@@ -136,6 +138,10 @@ class DatabaseError(PersisterError):
 
 class DatabaseClosedError(DatabaseError, RuntimeError):
     """The database is not open, or was closed while the call waited."""
+
+
+class WrongThreadError(DatabaseError, RuntimeError):
+    """A database is used from a thread whose event loop it does not belong to."""
 
 
 class DatabaseBusyError(DatabaseError, TimeoutError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from replicell.persisters.errors import ConfigError
+
 __all__ = ["Interval"]
 
 
@@ -20,7 +22,7 @@ class Interval:
 
     def __init__(self, seconds: float, on_passed: Callable[[], None]) -> None:
         if seconds < 0:
-            raise ValueError(f"save_interval must not be negative, it is {seconds} seconds.")
+            raise ConfigError(f"save_interval must not be negative, it is {seconds} seconds.")
         self._seconds = seconds
         self._on_passed = on_passed
         self._has_passed = False

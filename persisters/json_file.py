@@ -10,7 +10,7 @@ from typing import Any
 
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.documents import DocumentKeeper
-from replicell.persisters.errors import ContentFormatError, FileAccessError
+from replicell.persisters.errors import ConfigError, ContentFormatError, FileAccessError
 from replicell.persisters.files import FileWatch, Signature, locked, read_text, remove_leftovers, replace_text
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.subscription import Subscription
@@ -51,7 +51,9 @@ class JsonFilePersister(Persister):
         **options: Any,
     ) -> None:
         if poll_interval <= 0 or lock_timeout < 0:
-            raise ValueError("poll_interval must be positive and lock_timeout not negative, both in seconds.")
+            raise ConfigError(
+                "poll_interval must be positive and lock_timeout not negative, both in seconds."
+            )
         super().__init__(store, ChangeTracker(store, _EVERYTHING), **options)
         self._path = Path(path)
         self._poll_interval = poll_interval

@@ -95,7 +95,7 @@ class CrSqliteDatabase(SqliteDatabase):
         on_sql_command: See `SqliteDatabase`; migrations are not told.
 
     Raises:
-        ValueError: the versions are not ascending, or a number of seconds makes no sense.
+        ConfigError: the versions are not ascending, or a number of seconds makes no sense.
 
     Example::
 

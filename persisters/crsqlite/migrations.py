@@ -10,7 +10,7 @@ import apsw
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.identifiers import check_column_name, quote
 from replicell.persisters.crsqlite.schema import TableSchema, add_columns_within, create_within, read_schema
-from replicell.persisters.errors import DatabaseTooNewError, MigrationError
+from replicell.persisters.errors import ConfigError, DatabaseTooNewError, MigrationError
 
 __all__ = ["Migration", "Migrations", "check_migrations", "migrate", "migration_version"]
 
@@ -110,12 +110,12 @@ def check_migrations(migrations: Migrations) -> None:
     """Refuse migrations that are in no order.
 
     Raises:
-        ValueError: the versions are not ascending integers from 1 at least.
+        ConfigError: the versions are not ascending integers from 1 at least.
     """
     last = 0
     for version, _ in migrations:
         if type(version) is not int or version <= last:
-            raise ValueError(
+            raise ConfigError(
                 f"migrations must have ascending versions from 1 at least, but {version!r} follows {last}."
             )
         last = version

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 from replicell.persisters.config import TabularConfig
 from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.crsqlite.cleaning import wanted_cleanings
+from replicell.persisters.errors import ConfigError
 from replicell.persisters.json_config import JsonConfig, parse_database_config
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.sqlite.cleaning import clean_script
@@ -66,7 +67,7 @@ class CustomSqlitePersister(Persister):
         **options: Any,
     ) -> None:
         if poll_interval <= 0:
-            raise ValueError(f"poll_interval must be positive, it is {poll_interval} seconds.")
+            raise ConfigError(f"poll_interval must be positive, it is {poll_interval} seconds.")
         self._config = parse_database_config(config)
         self._mode = mode_of(self._config)
         self._execute = execute

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple
 
 import apsw
 
-from replicell.persisters.errors import DatabaseClosedError
+from replicell.persisters.errors import ConfigError, DatabaseClosedError, WrongThreadError
 from replicell.persisters.sqlite.connection import close_connection, open_connection
 from replicell.persisters.sqlite.prefetch import Prefetch
 from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
@@ -93,10 +93,12 @@ class SqliteDatabase:
         on_sql_command: SqlListener | None = None,
     ) -> None:
         if poll_interval <= 0 or busy_timeout < 0:
-            raise ValueError("poll_interval must be positive and busy_timeout not negative, both in seconds.")
+            raise ConfigError(
+                "poll_interval must be positive and busy_timeout not negative, both in seconds."
+            )
         if path == "":
             # SQLite would take it for a private temporary database and drop everything at the end.
-            raise ValueError("path is empty: give the path of a file, or ':memory:' to keep nothing.")
+            raise ConfigError("path is empty: give the path of a file, or ':memory:' to keep nothing.")
         self._path = os.fspath(path)
         self._poll_interval = poll_interval
         self._busy_timeout = busy_timeout
@@ -286,7 +288,7 @@ class SqliteDatabase:
         if worker is None or self._opening is not None:
             raise DatabaseClosedError(f"{self._path} is closed: await open() before using it.")
         if threading.get_ident() != self._thread_id:
-            raise RuntimeError(
+            raise WrongThreadError(
                 f"{self._path} belongs to another thread's event loop: "
                 "hand the call over with asyncio.run_coroutine_threadsafe."
             )
