@@ -15,6 +15,7 @@ from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
+from replicell.persisters.sqlite.prefetch import Found
 from replicell.sync.actions import Action, Close, Emit, Later, Progress, Reidentify, Send
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.client_session import ClientSession
@@ -220,9 +221,15 @@ class Client(Machine):
 
     def write(self, work: Callable[[apsw.Connection], None]) -> None:
         """Do what a program on this machine does: write in one transaction, and let the session know."""
+        read = self.session.foresee() if self.session is not None else None
         with transaction(self.conn):
             work(self.conn)
-        self.changed()
+        if self.session is None or read is None or self.plan.rng.random() < 0.5:
+            self.changed()
+        else:
+            with transaction(self.conn, immediate=False):
+                outgoing = read(self.conn)
+            self.session.local_changes(Found(read, outgoing))
 
     def alter(self, work: Callable[[apsw.Connection], None]) -> None:
         """Change the schema, as a program on this machine does."""
