@@ -61,16 +61,16 @@ def parse_document(text: str, name: str) -> WholeContent:
     if not (isinstance(content, list) and len(content) == 2):
         raise ContentFormatError(_refusal(name, "is not a list of tables and values"))
     tables, values = content
-    if isinstance(tables, list) and isinstance(values, list):
-        raise ContentFormatError(
-            f"{name} holds the content of a TinyBase MergeableStore, which replicell does not read: have "
-            "TinyBase write that of a plain Store. It is left as it is."
-        )
     rows = [] if not isinstance(tables, dict) else [*tables.values()]
     if not all(
         isinstance(thing, dict)
         for thing in (tables, values, *rows, *(row for table in rows for row in _entries(table)))
     ):
+        if isinstance(tables, list) and isinstance(values, list):
+            raise ContentFormatError(
+                f"{name} holds the content of a TinyBase MergeableStore, which replicell does not read: have "
+                "TinyBase write that of a plain Store. It is left as it is."
+            )
         raise ContentFormatError(_refusal(name, "has something else where tables, rows or values belong"))
     if RICH_PREFIX in text:
         tables = {
