@@ -50,7 +50,7 @@ TROUBLES = (
 
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses, weathers = [], []
-    for seed in range(25):
+    for seed in range(40):
         folder = tmp_path / str(seed)
         folder.mkdir()
         history = History(seed, folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,9 +80,20 @@ def live(spec: LifeSpec, report: Report, neighbour: Neighbour, on_fatal: Callabl
         neighbour: Everybody else.
         on_fatal: Called at the point at which the process is to be killed; does not return then.
     """
-    logging.getLogger("replicell").setLevel(logging.CRITICAL + 1)
-    with sabotaged(spec.sabotage), asyncio.Runner(loop_factory=PacedLoop) as runner:
+    with _in_silence(), sabotaged(spec.sabotage), asyncio.Runner(loop_factory=PacedLoop) as runner:
         runner.run(_Run(spec, report, neighbour, on_fatal).run())
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Faults are what a life is made of; for the tests that follow in this process, logging is as before."""
+    logger = logging.getLogger("replicell")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _Run:
