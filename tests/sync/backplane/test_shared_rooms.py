@@ -241,10 +241,13 @@ async def test_a_client_that_changes_nodes_loses_nothing_and_repeats_next_to_not
     await two_knows_of(tmp_path / "node-2", a.site_id)
 
     await put(a, "offline", 1)
-    welcome = await greeting(a, f"{two.url}/room")
+    async with asyncio.timeout(PATIENCE):
+        welcome = await greeting(a, f"{two.url}/room")
+        # Until a beacon has told where the nodes' versions meet, more would be repeated.
+        while welcome.since < welcome.version - 20:
+            welcome = await greeting(a, f"{two.url}/room")
     assert welcome.known is not None
     assert welcome.known.version >= 200
-    assert welcome.since >= welcome.version - 20
     async with SyncClient(a, f"{two.url}/room", backoff=QUICK) as sync:
         await sync.wait_until_synced(PATIENCE)
         await eventually(other, lambda: has_rows(other, 401))
