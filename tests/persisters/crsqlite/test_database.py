@@ -49,8 +49,8 @@ async def db(file: Path) -> AsyncIterator[CrSqliteDatabase]:
         yield database
 
 
-def replicell_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("replicell")]
+def threads_of(file: Path) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if str(file) in thread.name]
 
 
 # ----------------------------------------------------------------------------------- open and close
@@ -71,7 +71,7 @@ async def test_opening_and_closing_again_and_twice(file: Path) -> None:
     await db.open()
     assert db.site_id == site_id
     await asyncio.gather(db.close(), db.close())
-    assert replicell_threads() == []
+    assert threads_of(file) == []
 
 
 async def test_a_database_that_is_not_open_says_so(file: Path) -> None:
@@ -92,7 +92,7 @@ async def test_a_failed_open_leaves_nothing_behind(foreign_file: Path) -> None:
     db = CrSqliteDatabase(foreign_file)
     with pytest.raises(DatabaseDamagedError):
         await db.open()
-    await until(lambda: not replicell_threads())
+    await until(lambda: not threads_of(foreign_file))
     await db.close()
     await asyncio.to_thread(foreign_file.unlink)
     async with db:
@@ -107,7 +107,7 @@ async def test_a_cancelled_open_leaves_no_thread(file: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     await db.close()
-    assert replicell_threads() == []
+    assert threads_of(file) == []
 
 
 async def test_closing_runs_what_is_queued(file: Path) -> None:
@@ -148,7 +148,7 @@ async def test_a_forgotten_database_warns_and_ends_its_thread(file: Path) -> Non
     with pytest.warns(ResourceWarning, match="was never closed"):
         del db
         gc.collect()
-    await until(lambda: not replicell_threads())
+    await until(lambda: not threads_of(file))
 
 
 async def test_the_database_belongs_to_its_event_loop(db: CrSqliteDatabase) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,6 +115,13 @@ class _Run:
         self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        try:
+            await self._live()
+        except BaseException:
+            await self._give_up()
+            raise
+
+    async def _live(self) -> None:
         self._persister = await self._rig.open(
             self._store, {"on_error": self._on_error, "retry_delay": 0.01, "max_retry_delay": 1.0}
         )
@@ -356,3 +363,10 @@ class _Run:
             await task
         if self._trouble:
             raise self._trouble[0]
+
+    async def _give_up(self) -> None:
+        """Leave no thread behind after a broken promise, whatever state everything is in."""
+        self._neighbour.unlock()
+        self._rig.mend()
+        with suppress(Exception):
+            await self._rig.close()

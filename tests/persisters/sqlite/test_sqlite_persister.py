@@ -542,8 +542,9 @@ async def test_closing_the_database_closes_the_persister_and_its_thread(file: Pa
         persister = await create_sqlite_persister(store, db, CONFIG).start_auto_persisting()
         assert isinstance(persister.config, TabularConfig)
         assert persister.database is db
+        assert [thread for thread in threading.enumerate() if str(file) in thread.name]
         store.set_row("todo", "1", {"text": "last"})
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("replicell")]
+    assert not [thread for thread in threading.enumerate() if str(file) in thread.name]
     again = Store()
     async with SqliteDatabase(file) as db:
         await create_sqlite_persister(again, db, CONFIG).load()
