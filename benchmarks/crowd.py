@@ -18,22 +18,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.commanded import obey
+from benchmarks.raw_client import EPOCH, join
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync.envelopes import Envelope, open_changes
-from replicell.sync.messages import (
-    PROTOCOL,
-    Ack,
-    Changes,
-    Hello,
-    Ready,
-    TableAnnouncement,
-    Welcome,
-    decode,
-    encode,
-)
+from replicell.sync.messages import Ack, Changes, TableAnnouncement, decode, encode
 
-EPOCH = b"benchmark-epoch!"
 TODOS = TableAnnouncement("todos", ["id"], ["made"], ["TEXT"])
 JOINING_AT_ONCE = 20
 FILES = 65_536
@@ -65,14 +55,8 @@ class Member:
         self._reading: asyncio.Task[None] | None = None
 
     async def join(self, url: str) -> None:
-        websocket = await connect(
-            url, compression=None, max_size=None, ping_interval=None, open_timeout=60, max_queue=None
-        )
-        await websocket.send(encode(Hello(PROTOCOL, os.urandom(16), [], [TODOS])))
-        while not isinstance(welcome := decode(await websocket.recv()), Welcome):
-            continue
+        websocket, welcome = await join(url, TODOS, ping_interval=None, open_timeout=60, max_queue=None)
         self.until = welcome.since
-        await websocket.send(encode(Ready(EPOCH, 0)))
         self._websocket = websocket
         self._reading = asyncio.create_task(self._read(websocket))
 

@@ -15,35 +15,15 @@ import sys
 import time
 from itertools import count
 
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.raw_client import EPOCH, join
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
-from replicell.sync.messages import (
-    PROTOCOL,
-    Ack,
-    Changes,
-    Hello,
-    Ready,
-    TableAnnouncement,
-    Welcome,
-    decode,
-    encode,
-)
+from replicell.sync.messages import Ack, Changes, TableAnnouncement, decode, encode
 
-EPOCH = b"benchmark-epoch!"
 TODO = TableAnnouncement("todo", ["id"], ["text"], ["TEXT"])
 PAUSE = 0.01
-
-
-async def join(url: str) -> ClientConnection:
-    websocket = await connect(url, compression=None, max_size=None)
-    await websocket.send(encode(Hello(PROTOCOL, os.urandom(16), [], [TODO])))
-    while not isinstance(decode(await websocket.recv()), Welcome):
-        continue
-    await websocket.send(encode(Ready(EPOCH, 0)))
-    return websocket
 
 
 def batch(version: int, keys: list[bytes]) -> bytes | str:
@@ -53,7 +33,7 @@ def batch(version: int, keys: list[bytes]) -> bytes | str:
 
 async def flood(url: str, rows: int) -> None:
     """Send transactions of so many rows until the connection or the process ends."""
-    websocket = await join(url)
+    websocket, _ = await join(url, TODO)
     keys = [pack_key([f"flood {row}"]) for row in range(rows)]
 
     async def drain() -> None:
@@ -71,7 +51,7 @@ async def flood(url: str, rows: int) -> None:
 
 async def edit(url: str, edits: int) -> None:
     """Make edits one at a time and print how long each took to be acknowledged."""
-    websocket = await join(url)
+    websocket, _ = await join(url, TODO)
     keys = [pack_key([f"edited by {os.getpid()}"])]
     times = []
     for version in range(1, edits + 1):

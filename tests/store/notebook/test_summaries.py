@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -20,6 +19,7 @@ from replicell.store import (
     create_store,
 )
 from replicell.store.notebook.summaries import summary_of, table_summary
+from tests.store.effort import lines_run
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -133,14 +133,12 @@ def test_many_tables_are_cut() -> None:
 
 
 def test_showing_a_store_costs_the_same_however_many_rows_it_has() -> None:
-    def seconds(rows: int) -> float:
+    def effort(rows: int) -> int:
         store = create_store().set_table("t", {str(row): {"c": row} for row in range(rows)})
-        began = time.process_time()
-        store._repr_html_()
-        return time.process_time() - began
+        return lines_run(store._repr_html_)
 
-    small, large = (min(seconds(rows) for _ in range(3)) for rows in (100, 100_000))
-    assert large < 20 * small
+    small, large = effort(100), effort(100_000)
+    assert large < 1.1 * small
 
 
 def test_metrics_indexes_and_relationships_show_what_they_hold() -> None:
