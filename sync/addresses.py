@@ -8,17 +8,26 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from replicell.sync.errors import SyncError
 
-__all__ = ["check_port", "check_room_url", "check_token", "in_plain_words", "without_secrets"]
+__all__ = [
+    "check_port",
+    "check_room_url",
+    "check_room_urls",
+    "check_token",
+    "in_plain_words",
+    "without_secrets",
+]
 
 _ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
+_EXAMPLE: Final = "it looks like ws://host:port/room"
 _PLAIN_WORDS: Final = {
     errno.ECONNREFUSED: "connection refused, no server listens there",
     errno.ECONNRESET: "the other side broke the connection off",
@@ -41,19 +50,48 @@ def check_room_url(url: str) -> str:
     >>> check_room_url("ws://localhost:8040/my-room")
     'ws://localhost:8040/my-room'
     """
-    example = "it looks like ws://host:port/room"
     try:
         parse_uri(url)
         parts = urlsplit(url)
     except (InvalidURI, ValueError, AttributeError, TypeError) as error:
-        raise SyncError(f"{url!r} is not the address of a room: {example}") from error
+        raise SyncError(f"{url!r} is not the address of a room: {_EXAMPLE}") from error
     if any(character.isspace() or not character.isprintable() for character in url):
         raise SyncError(
             f"{without_secrets(url)!r} is not the address of a room: a space is written as %20, and so on"
         )
     if not parts.path.strip("/"):
-        raise SyncError(f"{without_secrets(url)!r} names a server but no room: {example}")
+        raise SyncError(f"{without_secrets(url)!r} names a server but no room: {_EXAMPLE}")
     return url
+
+
+def check_room_urls(urls: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the addresses of one room at one server or several, each once.
+
+    Args:
+        urls: One address, or several.
+
+    Raises:
+        SyncError: One of them is none, there is none at all, or they name different rooms.
+
+    >>> check_room_urls(["ws://one:8040/my-room", "ws://two:8040/my-room"])
+    ('ws://one:8040/my-room', 'ws://two:8040/my-room')
+    """
+    if isinstance(urls, str):
+        return (check_room_url(urls),)
+    try:
+        several = tuple(dict.fromkeys(check_room_url(url) for url in urls))
+    except TypeError as error:
+        raise SyncError(f"{urls!r} is not the address of a room, nor several: {_EXAMPLE}") from error
+    if not several:
+        raise SyncError(f"no address of a room is given: {_EXAMPLE}")
+    first, *others = ((unquote(urlsplit(url).path), url) for url in several)
+    for path, url in others:
+        if path != first[0]:
+            raise SyncError(
+                f"{without_secrets(first[1])} and {without_secrets(url)} name different rooms: several"
+                " addresses are for one room at several servers"
+            )
+    return several
 
 
 def check_token(token: str) -> str:

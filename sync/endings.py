@@ -24,6 +24,8 @@ _REFUSING_STATUSES: Final[dict[int, ProblemCode]] = {
     404: "protocol",
 }
 _TOKEN_REASONS: Final[frozenset[ProblemCode]] = frozenset(("unauthorized", "forbidden", "expired"))
+_CLIENTS_OWN_CODES: Final = frozenset(CLOSE_CODES[reason] for reason in ("idle", "expired", "replaced"))
+"""What another server would say as well."""
 _WRONG_NAME: Final = 400
 _CROWDED_STATUSES: Final = frozenset((429, 503))
 _CROWDED_SECONDS: Final = 5.0
@@ -39,12 +41,14 @@ class Ending(NamedTuple):
         refusal: The reason if it was a refusal.
         rest: Seconds to wait in any case, because the server asks for it; None if waiting does not help.
         until_changes: Whether to come back at once when there is something to say.
+        elsewhere: Whether another server of the same room might do better.
     """
 
     detail: str
     refusal: ProblemCode | None = None
     rest: float | None = 0.0
     until_changes: bool = False
+    elsewhere: bool = True
 
 
 def ending_of_request(response: Response) -> Ending:
@@ -63,7 +67,13 @@ def ending_of_connection(code: int | None, reason: str) -> Ending:
     """Return what it means that a connection was closed with a code; None if it was not closed at all."""
     refusal = _REFUSING_CODES.get(code) if code is not None else None
     rest = _CROWDED_SECONDS if code == CLOSE_CODES["too_many"] else 0.0
-    return Ending(reason, refusal, rest, until_changes=code == CLOSE_CODES["idle"])
+    return Ending(
+        reason,
+        refusal,
+        rest,
+        until_changes=code == CLOSE_CODES["idle"],
+        elsewhere=code not in _CLIENTS_OWN_CODES,
+    )
 
 
 def seconds_to_rest(end: Ending, attempt: int, backoff: Backoff, *, renewable: bool) -> float | None:

@@ -138,6 +138,19 @@ async def test_a_server_that_is_away_is_no_error_and_is_not_waited_for(tmp_path:
                 await app.wait_until_synced(0.05)
 
 
+async def test_of_several_servers_one_that_is_there_will_do(tmp_path: Path, room: str) -> None:
+    async with replicell.open(tmp_path / "a.db", tables=["todo"], server=[NOBODY, room]) as app:
+        app.store.set_row("todo", "1", {"text": "Milk"})
+        await app.wait_until_synced(20)
+        assert app.sync is not None
+        assert app.sync.url == room
+
+
+async def test_an_app_that_was_just_opened_is_connecting(tmp_path: Path) -> None:
+    async with replicell.open(tmp_path / "a.db", tables=["todo"], server=NOBODY) as app:
+        assert app.status == (None, SyncStatus.CONNECTING, "")
+
+
 async def test_without_a_server_there_is_nobody_to_wait_for() -> None:
     async with replicell.open(":memory:", tables=["todo"]) as app:
         with pytest.raises(NoServerError, match="server="):
@@ -178,6 +191,8 @@ async def test_tables_in_memory_only_are_warned_of(caplog: pytest.LogCaptureFixt
         ({"tables": ["todo"], "farewell": -1}, AppOptionsError, "farewell"),
         ({"tables": ["todo"], "save_interval": float("nan")}, AppOptionsError, "save_interval"),
         ({"tables": ["todo"], "server": "http://here/room"}, SyncError, "ws://"),
+        ({"tables": ["todo"], "server": []}, SyncError, "no address"),
+        ({"tables": ["todo"], "server": ["ws://a/room", "ws://b/hall"]}, SyncError, "different rooms"),
         ({}, AppOptionsError, "tables"),
     ],
 )

@@ -434,3 +434,11 @@ async def test_the_page_of_a_server_that_is_not_ours_is_told_in_one_short_line(
         with pytest.raises(RefusedError) as caught:
             await sync.wait_until_synced()
         assert caught.value.code == "protocol"
+
+
+async def test_a_client_that_was_started_is_connecting_from_the_first_moment(
+    open_database: OpenDatabase,
+) -> None:
+    sync = SyncClient(await open_database("a"), "ws://127.0.0.1:1/room")
+    async with sync:
+        assert (sync.status, sync.status_detail) == (SyncStatus.CONNECTING, "")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import ssl as ssl_module
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -191,7 +191,7 @@ def open(
     *,
     tables: TablesLike | None = None,
     values: ValuesLike = True,
-    server: str | None = None,
+    server: str | Sequence[str] | None = None,
     token: str | None = None,
     strict: bool = False,
     store: Store | None = None,
@@ -216,7 +216,8 @@ def open(
             without, other tables stay in memory, and a warning is logged. None for the tables in the schema
             of ``store``.
         values: The values to keep: True for all, False for none, their ids, their schema or a model.
-        server: The address of a room, as ``ws://localhost:8040/my-room``.
+        server: The address of a room, as ``ws://localhost:8040/my-room``; or several, of the same room at
+            several servers, of which the next is tried when one is away.
         token: What the server asks for.
         strict: Have the store raise where it would drop something invalid.
         store: Use this store instead of a new one.
@@ -233,7 +234,7 @@ def open(
 
     Raises:
         AppOptionsError: options make no sense, or not together.
-        SyncError: the address is not one of a room.
+        SyncError: an address is not one of a room, or several name different rooms.
         ExtensionNotFoundError: (when opened) cr-sqlite is not installed; the message says how to.
         DatabaseError: (when opened) the file cannot be used.
 

@@ -6,7 +6,7 @@ import os
 import ssl as ssl_module
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
@@ -236,7 +236,7 @@ def open_blocking(
     *,
     tables: TablesLike | None = None,
     values: ValuesLike = True,
-    server: str | None = None,
+    server: str | Sequence[str] | None = None,
     token: str | None = None,
     strict: bool = False,
     store: Store | None = None,
@@ -272,7 +272,7 @@ def open_blocking(
 
     Raises:
         AppOptionsError: options make no sense, or not together.
-        SyncError: the address is not one of a room.
+        SyncError: an address is not one of a room, or several name different rooms.
         ExtensionNotFoundError: cr-sqlite is not installed; the message says how to.
         DatabaseError: the file cannot be used.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl as ssl_module
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replicell.app.contents import Contents, TablesLike, ValuesLike, describe
@@ -23,7 +24,7 @@ class Options:
     path: str | os.PathLike[str]
     tables: TablesLike | None
     values: ValuesLike
-    server: str | None
+    server: str | Sequence[str] | None
     token: str | None
     strict: bool
     row_id_column: str

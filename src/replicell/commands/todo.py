@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from replicell.errors import ReplicellError
@@ -24,8 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--server",
+        action="extend",
+        type=_addresses,
         metavar="URL",
-        help="the room to share the list in, as ws://localhost:8040/my-room; without it the list stays local",
+        help="the room to share the list in, as ws://localhost:8040/my-room; without it the list stays local."
+        " Several servers that share the room, with commas between them or each with --server: when one is"
+        " away, the next is tried",
     )
     parser.add_argument("--token", help="what the server asks for, where it does")
     parser.add_argument(
@@ -39,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--theme", choices=("dark", "light"), help="the colours (what the terminal says of itself, else dark)"
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="a file for what goes on behind the screen")
+
+
+def _addresses(text: str) -> list[str]:
+    # A comma may also be part of a room's name.
+    return re.split(r",(?=wss?://)", text)
 
 
 def run(args: argparse.Namespace) -> int:

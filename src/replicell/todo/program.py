@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from replicell.errors import ReplicellError
@@ -29,7 +29,7 @@ class LogFileError(ReplicellError):
 def run_program(
     *,
     database: Path,
-    server: str | None = None,
+    server: str | Sequence[str] | None = None,
     token: str | None = None,
     me: str = "",
     name: str = "todo",
@@ -40,7 +40,7 @@ def run_program(
 
     Args:
         database: the file that keeps the list.
-        server: the room's address; None for a list that stays here.
+        server: the room's address, or several; None for a list that stays here.
         token: what the server asks for.
         me: what the others in the room are told to call this user; empty for nothing.
         name: the title.
@@ -59,7 +59,7 @@ def run_program(
 
 
 async def show(
-    database: Path, server: str | None, token: str | None, me: str, name: str, is_dark: bool
+    database: Path, server: str | Sequence[str] | None, token: str | None, me: str, name: str, is_dark: bool
 ) -> int:
     with Ending() as ending:
         async with open_session(database, server, token=token, me=me) as session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class TodoSession:
 
 @contextlib.asynccontextmanager
 async def open_session(
-    database: Path, server: str | None = None, *, token: str | None = None, me: str = ""
+    database: Path, server: str | Sequence[str] | None = None, *, token: str | None = None, me: str = ""
 ) -> AsyncIterator[TodoSession]:
     """Open the list kept in `database`, and share it with `server` if there is one.
 
@@ -37,7 +37,8 @@ async def open_session(
 
     Args:
         database: the file; made if it is not there.
-        server: the address of a room, as ``ws://localhost:8040/my-room``; None for a list that stays here.
+        server: the address of a room, as ``ws://localhost:8040/my-room``, or several, of which the next is
+            tried when one is away; None for a list that stays here.
         token: what the server asks for.
         me: what the others in the room are told to call this user.
 
