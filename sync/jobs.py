@@ -342,9 +342,9 @@ def read_outgoing(
     if changes or part:
         message = Changes(current_epoch(conn), since, page.until, batch, part, page.resume is None, changes)
         frame = encode(message, encoding)
-    seen = catalog.cookie(conn)
+    seen = catalog.last_cookie
     tables = announce(conn, catalog) if seen != cookie else None
-    return Outgoing(frame, page.until, catalog.latest_version(conn), page.resume, tables, seen, oversized)
+    return Outgoing(frame, page.until, page.latest, page.resume, tables, seen, oversized)
 
 
 def take_in(
@@ -388,7 +388,7 @@ def take_in(
         refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
     turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
     store_cursor(conn, _cursor_after(batches, site_id))
-    after = catalog.latest_version(conn) if accepted else before
+    after = catalog.version_of_last_tables(conn) if accepted else before
     epoch = current_epoch(conn)
     frames = (
         _encode_parts(epoch, before, after, batch, accepted, MAX_PAGE_BYTES)

@@ -18,6 +18,9 @@ Affinity: TypeAlias = Literal["INTEGER", "TEXT", "BLOB", "REAL", "NUMERIC"]
 
 _CLOCK_SUFFIX = "__crsql_clock"
 _FLOOR = ""
+# A limit bound as it is makes SQLite plan the statement anew each time, which takes longer than to read.
+_LIMIT = "LIMIT ? + 0"
+_ORDINAL = "(SELECT ordinal FROM crsql_site_id WHERE site_id = ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,10 @@ class CatalogTable:
         stale_cells_sql: A row's internal number and the columns left over from an earlier life: bindings (key
             values...).
         versions_sql: db_versions above a version up to another, without an author: bindings (since, until,
-            author's ordinal, limit).
+            author's site id, limit).
         row_sql: All changes of one row: bindings (key values...).
-        changes_sql: The changes after a clock position: bindings (version, key, column, until, author's
-            ordinal, limit).
+        changes_sql: The changes after a clock position: bindings (version, key, column, until, author's site
+            id, limit).
         plain_columns: Those of them that keep every value as it is.
         defaults: The SQL of each column's default value, for those that have one.
         local_version_sql: A cell's col_version: bindings (packed key's values..., column).
@@ -77,6 +80,17 @@ class Catalog:
         self.tables(conn)
         return self._cookie
 
+    @property
+    def last_tables(self) -> Mapping[str, CatalogTable]:
+        """The replicated tables as they were last looked at: again in the same transaction, they are the
+        same."""
+        return self._tables
+
+    @property
+    def last_cookie(self) -> object:
+        """What `cookie` would say of them."""
+        return self._cookie
+
     def versions(self, conn: apsw.Connection) -> tuple[int, dict[str, int]]:
         """Return the newest db_version on disk, and that of each replicated table that has any, by name in
         order."""
@@ -92,7 +106,12 @@ class Catalog:
 
     def latest_version(self, conn: apsw.Connection) -> int:
         """Return the newest db_version on disk, 0 for a database without changes."""
-        return self.versions(conn)[0]
+        self.tables(conn)
+        return self.version_of_last_tables(conn)
+
+    def version_of_last_tables(self, conn: apsw.Connection) -> int:
+        """Return what `latest_version` would, in a transaction in which the tables were looked at already."""
+        return max((int(version or 0) for _, version in conn.execute(self._versions_sql)), default=0)
 
 
 def _replicated_names(conn: apsw.Connection) -> list[str]:
@@ -150,15 +169,16 @@ def _versions_sql(table: str) -> str:
     clock = _quoted(table + _CLOCK_SUFFIX)
     return (
         f"SELECT db_version FROM {clock}"
-        " WHERE db_version > ? AND db_version <= ? AND site_id IS NOT ? ORDER BY db_version LIMIT ?"
+        f" WHERE db_version > ? AND db_version <= ? AND site_id IS NOT {_ORDINAL}"
+        f" ORDER BY db_version {_LIMIT}"
     )
 
 
 def _changes_sql(table: str, key: list[str], columns: list[str]) -> str:
     return (
         _select_sql(table, key, columns) + " WHERE (clock.db_version, clock.key, clock.col_name) > (?, ?, ?)"
-        " AND clock.db_version <= ? AND clock.site_id IS NOT ?"
-        " ORDER BY clock.db_version, clock.key, clock.col_name LIMIT ?"
+        f" AND clock.db_version <= ? AND clock.site_id IS NOT {_ORDINAL}"
+        f" ORDER BY clock.db_version, clock.key, clock.col_name {_LIMIT}"
     )
 
 

@@ -38,6 +38,9 @@ ROW: Final = "-1"
 MAX_CHANGES: Final = 1000
 MAX_PAGE_BYTES: Final = 256 * 1024
 
+_FEW: Final = 50
+"""So many changes are read at once without counting them before."""
+
 _CHANGE_OVERHEAD: Final = 24
 _REFUSALS: Final = (
     apsw.ConstraintError,
@@ -101,11 +104,13 @@ class Page(NamedTuple):
         until: The last version of the range; always a whole one.
         changes: The changes, at most about `MAX_CHANGES` of them or `MAX_PAGE_BYTES`.
         resume: Where the range goes on, or None if this page ends it.
+        latest: The database's newest version.
     """
 
     until: int
     changes: list[Change]
     resume: Resume | None
+    latest: int
 
 
 class FailedMerge(NamedTuple):
@@ -147,17 +152,22 @@ def read_page(
     Returns:
         The page; without changes and with ``until`` the latest version when there is nothing to read.
     """
-    author = _ordinal(conn, exclude)
-    tables = catalog.tables(conn)
     latest, by_table = catalog.versions(conn)
+    tables = catalog.last_tables
     touched = [tables[name] for name, version in by_table.items() if version > since]
-    if resume is None:
-        until = _whole_versions(conn, touched, since, latest, author, max_changes)
-        start = Resume(until, "", since + 1, 0, "")
-    else:
+    if resume is not None:
         touched = [table for table in touched if table.name >= resume.table]
-        start = resume
-    return _PageReader(conn, author, max_changes, max_bytes).read(touched, start, since)
+        return _PageReader(conn, exclude, max_changes, max_bytes, latest).read(touched, resume, since)
+    # Mostly there is little, and whether that is all shows while it is read.
+    page = _PageReader(conn, exclude, min(_FEW, max_changes), max_bytes, latest).read(
+        touched, Resume(max(latest, since), "", since + 1, 0, ""), since
+    )
+    if page.resume is None:
+        return page
+    until = _whole_versions(conn, touched, since, latest, exclude, max_changes)
+    return _PageReader(conn, exclude, max_changes, max_bytes, latest).read(
+        touched, Resume(until, "", since + 1, 0, ""), since
+    )
 
 
 def read_row(conn: apsw.Connection, table: CatalogTable, pk: bytes) -> list[Change]:
@@ -284,15 +294,13 @@ def _undo(conn: apsw.Connection) -> None:
     conn.execute("ROLLBACK TO replicell_merge; SELECT crsql_internal_sync_bit(0)")
 
 
-def _ordinal(conn: apsw.Connection, site_id: bytes | None) -> int | None:
-    if site_id is None:
-        return None
-    ordinal = conn.execute("SELECT ordinal FROM crsql_site_id WHERE site_id = ?", (site_id,)).get
-    return ordinal if isinstance(ordinal, int) else None
-
-
 def _whole_versions(
-    conn: apsw.Connection, tables: list[CatalogTable], since: int, latest: int, author: int | None, limit: int
+    conn: apsw.Connection,
+    tables: list[CatalogTable],
+    since: int,
+    latest: int,
+    author: bytes | None,
+    limit: int,
 ) -> int:
     """Return the last version of a range that holds at most ``limit`` changes, or else one whole version."""
     versions: list[int] = []
@@ -308,11 +316,14 @@ def _whole_versions(
 class _PageReader:
     """Reads one page over several tables."""
 
-    def __init__(self, conn: apsw.Connection, author: int | None, max_changes: int, max_bytes: int) -> None:
+    def __init__(
+        self, conn: apsw.Connection, author: bytes | None, max_changes: int, max_bytes: int, latest: int
+    ) -> None:
         self._conn = conn
         self._author = author
         self._max_changes = max_changes
         self._bytes_left = max_bytes
+        self._latest = latest
         self._changes: list[Change] = []
 
     def read(self, tables: list[CatalogTable], start: Resume, since: int) -> Page:
@@ -323,8 +334,8 @@ class _PageReader:
             )
             stopped = self._read_table(table, after, until)
             if stopped is not None:
-                return Page(until, self._changes, stopped)
-        return Page(until, self._changes, None)
+                return Page(until, self._changes, stopped, self._latest)
+        return Page(until, self._changes, None, self._latest)
 
     def _read_table(self, table: CatalogTable, after: tuple[int, int, str], until: int) -> Resume | None:
         changes = self._changes

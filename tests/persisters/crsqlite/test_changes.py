@@ -99,6 +99,34 @@ def test_nothing_new_makes_an_empty_page_that_stays_where_it_is(replica: Replica
     assert (page.until, page.changes, page.resume) == (1, [], None)
 
 
+@pytest.mark.parametrize("changes", [1, 200], ids=["few", "many"])
+def test_reading_on_plans_no_statement_anew(replica: Replica, changes: int) -> None:
+    for version in range(6):
+        replica.execute(
+            "WITH RECURSIVE row(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM row WHERE i < ?)"
+            " INSERT INTO todo(id, n) SELECT ? || '-' || i, i FROM row",
+            changes,
+            version,
+        )
+    planned: list[str] = []
+
+    def note(_action: int, table: str | None, *_: str | None) -> int:
+        planned.append(str(table))
+        return apsw.SQLITE_OK
+
+    replica.conn.authorizer = note
+    read_page(replica.conn, replica.catalog, 0, max_changes=changes, exclude=PEER)
+    assert planned  # whoever reads first
+    planned.clear()
+
+    for since in range(1, 5):
+        page = read_page(replica.conn, replica.catalog, since, max_changes=changes + since, exclude=PEER)
+        assert page.changes
+
+    replica.conn.authorizer = None
+    assert [table for table in planned if table.startswith("todo")] == []
+
+
 def test_small_versions_are_read_together_but_never_torn(replica: Replica) -> None:
     for number in range(5):
         replica.execute("INSERT INTO todo(id, n) VALUES (?, ?)", f"k{number}", number)
