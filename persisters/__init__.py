@@ -3,6 +3,7 @@
 A `CrSqliteDatabase` is a database file in which every replica may write; a `CrSqlitePersister` keeps tables
 of a store and of such a database the same. A `SqlitePersister` does so with a plain `SqliteDatabase`, a
 `CustomSqlitePersister` with a connection that the program has opened, a `JsonFilePersister` with a text file.
+The `RemotePersister` of `replicell.persisters.remote` does so with a document at a web address.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from replicell.persisters.errors import (
     FileAccessError,
     IdentifierError,
     MigrationError,
+    MissingPackageError,
     PersisterClosedError,
     PersisterError,
+    RemoteDocumentError,
     SchemaError,
     UnreadableCellError,
     UnstorableCellError,
@@ -70,10 +73,12 @@ __all__ = [
     "JsonFilePersister",
     "Migration",
     "MigrationError",
+    "MissingPackageError",
     "Persister",
     "PersisterClosedError",
     "PersisterError",
     "Progress",
+    "RemoteDocumentError",
     "SchemaError",
     "SqliteDatabase",
     "SqlitePersister",

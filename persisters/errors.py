@@ -8,6 +8,8 @@ They hang below the one root that all of replicell shares::
         ├── PersisterClosedError            a persister was used after it was closed
         ├── ContentFormatError              a JSON text that is not the content of a store
         ├── FileAccessError                 a file that cannot be read or written
+        ├── RemoteDocumentError             a web address that cannot be read or written
+        ├── MissingPackageError             an optional package is needed and not installed
         ├── UnstorableCellError             a cell of the store that the medium cannot hold
         ├── UnreadableCellError             something in the medium that no cell can be
         ├── DatabaseError                   the database
@@ -56,10 +58,12 @@ __all__ = [
     "FileAccessError",
     "IdentifierError",
     "MigrationError",
+    "MissingPackageError",
     "PersisterClosedError",
     "PersisterError",
     "ReleaseRefusedError",
     "ReleaseUnavailableError",
+    "RemoteDocumentError",
     "SchemaError",
     "SourceBuildError",
     "ToolMissingError",
@@ -83,6 +87,14 @@ class ContentFormatError(PersisterError, ValueError):
 
 class FileAccessError(PersisterError, OSError):
     """A file cannot be read or written; it is as it was."""
+
+
+class RemoteDocumentError(PersisterError, OSError):
+    """A document at a web address cannot be read or written; what was to be saved is kept."""
+
+
+class MissingPackageError(PersisterError, ImportError):
+    """An optional package is needed and not installed."""
 
 
 class PersisterClosedError(PersisterError, RuntimeError):

@@ -67,6 +67,7 @@ class Operations(ABC):
         self._save_waiters: Waiters[None] = Waiters()
         self._actions: deque[tuple[Action, asyncio.Future[None]]] = deque()
         self._is_turn_of_actions = False
+        self._is_turn_of_saves = False
         self._load_backoff = Backoff(retry_delay, max_retry_delay, self._advance)
         self._save_backoff = Backoff(retry_delay, max_retry_delay, self._advance)
         self._save_interval = Interval(save_interval, self._advance)
@@ -129,6 +130,9 @@ class Operations(ABC):
     def _next(self) -> Callable[[], None] | None:
         if self._actions and self._is_turn_of_actions:
             return self._start_action
+        # A medium that others change all the time has something to load whenever a load is done.
+        if self._is_turn_of_saves and self._is_save_due():
+            return self._start_save
         if self._load_wanted and not self._load_backoff.is_waiting:
             return self._start_load
         if self._is_save_due():
@@ -182,6 +186,7 @@ class Operations(ABC):
     def _start_load(self) -> None:
         self._set_status(Status.LOADING)
         self._is_turn_of_actions = True
+        self._is_turn_of_saves = self._is_save_due()
         self._load_wanted = False
         waiters = self._load_waiters.take()
         operation = self._begin(self._begin_load)
@@ -262,6 +267,7 @@ class Operations(ABC):
     def _start_save(self) -> None:
         self._set_status(Status.SAVING)
         self._is_turn_of_actions = True
+        self._is_turn_of_saves = False
         self._save_interval.reset()
         until = self._tracker.edits
         unsaved = self._tracker.take()

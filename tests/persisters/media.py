@@ -8,6 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from replicell.persisters import (
     create_json_file_persister,
     create_sqlite_persister,
 )
+from replicell.persisters.remote import create_remote_persister
 from replicell.store import Store
+from tests.persisters.document_server import DocumentServer
 
 TABULAR: dict[str, Any] = {
     "mode": "tabular",
@@ -46,6 +49,10 @@ class Medium(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "medium"
+
+    def close(self) -> None:
+        """Let go of what all programs shared."""
+        return
 
     @asynccontextmanager
     async def open(self, store: Store, **options: Any) -> AsyncIterator[Persister]:
@@ -144,6 +151,24 @@ class JsonFile(Medium):
             os.close(handle)
 
 
+class Remote(Medium):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server = DocumentServer(self.file)
+
+    def close(self) -> None:
+        self._server.close()
+
+    async def persister(self, store: Store, stack: AsyncExitStack, options: dict[str, Any]) -> Persister:
+        persister = create_remote_persister(store, self._server.url, poll_interval=0.005, **options)
+        return await stack.enter_async_context(persister)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with self._server.failing(HTTPStatus.LOCKED, to_write_only=True):
+            yield
+
+
 MEDIA: dict[str, type[Medium]] = {
     "cr-sqlite tabular": CrSqliteTabular,
     "cr-sqlite json": CrSqliteJson,
@@ -153,4 +178,5 @@ MEDIA: dict[str, type[Medium]] = {
     "custom json": CustomJson,
     "custom async tabular": CustomAsyncTabular,
     "json file": JsonFile,
+    "web address": Remote,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -42,8 +42,10 @@ CELLS: dict[str, Any] = {
 
 
 @pytest.fixture(params=list(MEDIA))
-def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Medium:
-    return MEDIA[request.param](tmp_path)
+def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Medium]:
+    medium = MEDIA[request.param](tmp_path)
+    yield medium
+    medium.close()
 
 
 @asynccontextmanager

@@ -76,6 +76,23 @@ async def test_an_action_comes_next_however_much_there_is_to_save() -> None:
     assert len(medium.saves) == 2
 
 
+async def test_a_medium_that_changes_without_end_holds_back_no_save() -> None:
+    store = create_store()
+    medium = await started(store)
+    medium.change()
+    store.set_cell("t", "1", "a", 1)
+    for load, saves in ((1, 0), (2, 1)):
+        medium.change()
+        await run_loop()
+        assert (len(medium.loads), len(medium.saves)) == (load + 1, 0)
+        medium.loads[load].set_result(content({}))
+        await run_loop()
+        assert len(medium.saves) == saves
+    medium.saves[0].set_result(SaveResult())
+    await run_loop()
+    assert (len(medium.loads), len(medium.saves)) == (4, 1)
+
+
 async def test_all_actions_run_though_one_fails(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     errors: list[Exception] = []
