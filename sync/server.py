@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl as ssl_module
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self, TypeVar, overload
+from typing import Final, Self, TypeVar, overload
 from urllib.parse import quote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -25,6 +25,7 @@ from replicell.sync.access.gate import Gate
 from replicell.sync.actions import CLOSE_CODES, SessionOptions
 from replicell.sync.addresses import check_port, in_plain_words
 from replicell.sync.announcements import SchemaPolicy
+from replicell.sync.arrivals import Arrivals, ArrivedConnection
 from replicell.sync.asgi import AsgiApp
 from replicell.sync.attendance import Attendance
 from replicell.sync.backplane.interface import Backplane
@@ -33,14 +34,11 @@ from replicell.sync.backplane.node import Node
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts
-from replicell.sync.errors import (
-    SyncClosedError,
-    SyncError,
-)
+from replicell.sync.errors import SyncClosedError, SyncError
 from replicell.sync.limits import Limits
 from replicell.sync.pages import Answer, Pages
 from replicell.sync.presence import PresencePolicy
-from replicell.sync.reception import Reception, Visit
+from replicell.sync.reception import Reception
 from replicell.sync.rooms import RoomHost
 from replicell.sync.server_code import RoomHandler, ServerCode, ServerRoom
 from replicell.sync.transport import WebsocketTransport
@@ -55,7 +53,6 @@ _Handler = TypeVar("_Handler", bound=RoomHandler)
 _TICK_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 0.1
 """How often it is looked how late the event loop is."""
-_READ_BYTES: Final = 16 * 1024
 _RESTARTING: Final = "the server is going away and will be back"
 
 
@@ -184,6 +181,7 @@ class SyncServer:
             counts=self._counts,
         )
         self._server: Server | None = None
+        self._arrivals = Arrivals(self._reception.attendance)
         self._mounted: AsgiApp | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._is_changing = asyncio.Lock()
@@ -249,7 +247,7 @@ class SyncServer:
 
         return register if handler is None else register(handler)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open_room(self, name: str) -> AsyncIterator[ServerRoom]:
         """Have a room loaded, with its store, for the length of the block; what is written there is saved at
         its end.
@@ -296,7 +294,8 @@ class SyncServer:
                 open_timeout=self._limits.handshake_seconds,
                 max_size=self._limits.message_bytes,
                 server_header=None,
-                create_connection=_counted(self._reception.attendance),
+                create_connection=self._arrivals.begin(),
+                ssl_handshake_timeout=None if self._ssl is None else self._limits.handshake_seconds,
             )
         except OSError as error:
             await self.close()
@@ -318,6 +317,7 @@ class SyncServer:
             self._pages.phase = "shutting down"
             server, self._server = self._server, None
             if server is not None:
+                await self._arrivals.stop(server)
                 server.close(code=CLOSE_CODES["restart"], reason=_RESTARTING)
                 await server.wait_closed()
             if self._mounted is not None:
@@ -378,7 +378,7 @@ class SyncServer:
             page = await self._pages.answer(urlsplit(request.path).path, authorization)
             if page is not None:
                 return _respond(connection, page)
-        if not isinstance(connection, _Connection):
+        if not isinstance(connection, ArrivedConnection):
             raise TypeError("the connection was made by somebody else")
         peer = connection.remote_address
         host = str(peer[0]) if peer else ""
@@ -388,7 +388,7 @@ class SyncServer:
         return None if answer is None else _respond(connection, answer)
 
     async def _handle(self, websocket: ServerConnection) -> None:
-        if isinstance(websocket, _Connection):
+        if isinstance(websocket, ArrivedConnection):
             await self._reception.serve(WebsocketTransport(websocket), websocket.visit)
 
     async def _tick(self) -> None:
@@ -402,34 +402,6 @@ class SyncServer:
             if now >= next_tick:
                 next_tick = now + _TICK_SECONDS
                 self._reception.tick(now)
-
-
-class _Connection(ServerConnection):
-    """A connection that is counted from the first moment to the last."""
-
-    attendance: ClassVar[Attendance]
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.visit = Visit(self.attendance)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.visit.seat.arrive()
-        # What is read at once is also parsed at once, while the other connections wait.
-        reader: Any = self.transport
-        if hasattr(reader, "max_size"):
-            reader.max_size = _READ_BYTES
-        if self.attendance.overcrowded:
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.visit.seat.leave()
-        super().connection_lost(exc)
-
-
-def _counted(attendance: Attendance) -> type[_Connection]:
-    return type("_CountedConnection", (_Connection,), {"attendance": attendance})
 
 
 def _one_of(

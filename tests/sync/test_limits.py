@@ -34,6 +34,7 @@ from replicell.sync.messages import (
     decode,
 )
 from replicell.sync.room_limits import used_bytes
+from tests.sync.certificates import make_certificate
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, put, rows
 from tests.sync.test_client import reached
@@ -456,6 +457,16 @@ class TestTimes:
         writer.write(b"GET /room HTTP/1.1\r\nHost: x\r\n")
         async with asyncio.timeout(PATIENCE):
             await reader.read()
+        writer.close()
+
+    async def test_a_tls_handshake_is_not_waited_for_either(
+        self, open_server: OpenServer, tmp_path: Path
+    ) -> None:
+        certificate = await asyncio.to_thread(make_certificate, tmp_path)
+        server = await open_server(limits=Limits(handshake_seconds=0.1), ssl=certificate.serving())
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == b""
         writer.close()
 
     async def test_changes_that_come_too_fast_wait_and_none_is_lost(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -38,6 +36,7 @@ from replicell.sync.messages import (
     encode,
 )
 from replicell.sync.server import SyncServer
+from tests.sync.certificates import make_certificate
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, put, rows
 
@@ -313,29 +312,12 @@ async def test_a_room_whose_file_is_damaged_is_refused_and_the_others_are_served
 async def test_tls_is_a_matter_of_an_ssl_context(
     open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
 ) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(certificate, key)
-    server = await open_server(ssl=serving)
+    certificate = await asyncio.to_thread(make_certificate, tmp_path)
+    server = await open_server(ssl=certificate.serving())
     assert server.url.startswith("wss://")
 
     db = await open_database("a")
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    sync = await open_client(db, f"{server.url}/room", ssl=trusting)
+    sync = await open_client(db, f"{server.url}/room", ssl=certificate.trusting())
     await sync.wait_until_synced(PATIENCE)
 
 
