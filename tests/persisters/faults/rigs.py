@@ -23,6 +23,7 @@ from replicell.persisters import (
     create_sqlite_persister,
     files,
 )
+from replicell.persisters.sqlite import worker
 from replicell.persisters.subscription import Subscription
 from replicell.store import Store
 from tests.persisters.faults.disk import Faults, FaultyDisk, FaultyOs
@@ -123,8 +124,11 @@ class DatabaseRig(_SqliteRig):
         self._config = config
         self.database = database(file, busy_timeout=0, poll_interval=_AT_EACH_JOB, vfs=self._disk.name)
         self._pace = Pace(lambda job: self.database.run(lambda _: job()))
+        # Or the time between two looks would depend on how many files there are, and be longer than a round.
+        self._no_least_pause = patch.object(worker, "_SECONDS_AN_OPEN_FILE", 0.0)
 
     async def open(self, store: Store, options: dict[str, Any]) -> Persister:
+        self._no_least_pause.start()
         await self.database.open()
         return self._create(store, self.database, self._config, **options)
 
@@ -139,6 +143,7 @@ class DatabaseRig(_SqliteRig):
         try:
             await self.database.close()
         finally:
+            self._no_least_pause.stop()
             self._disk.unregister()
 
     def _operate(self) -> None:
