@@ -10,6 +10,7 @@ from websockets.asyncio.server import Server, ServerConnection
 
 from replicell.sync.attendance import Attendance
 from replicell.sync.reception import Visit
+from replicell.sync.transport import DirectConnection
 
 __all__ = ["Arrivals", "ArrivedConnection"]
 
@@ -57,7 +58,7 @@ class Arrivals:
                 connection.transport.abort()
 
 
-class ArrivedConnection(ServerConnection):
+class ArrivedConnection(DirectConnection, ServerConnection):
     """A connection that is counted from the first moment to the last."""
 
     arrivals: ClassVar[Arrivals]

@@ -14,6 +14,7 @@ from replicell.errors import ReplicellError
 from replicell.sync.errors import SyncError
 from replicell.sync.pages import Answer
 from replicell.sync.reception import Reception, Visit
+from replicell.sync.transport import TakeFrame
 
 __all__ = ["AsgiApp", "AsgiTransport", "Receive", "Scope", "Send"]
 
@@ -73,6 +74,9 @@ class AsgiTransport:
             await self.close(_TOO_BIG, f"a message may have {self._most_bytes} bytes")
             raise DisconnectedError("a message was too big")
         return content if content is not None else text or ""
+
+    def hand_over(self, take: TakeFrame | None) -> None:
+        """ASGI has frames asked for."""
 
     def send_at_once(self, frame: bytes | str) -> bool:
         """ASGI cannot say whether somebody would have to wait."""

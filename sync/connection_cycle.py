@@ -30,7 +30,7 @@ from replicell.sync.refusals import Refusals
 from replicell.sync.rounds import Rounds
 from replicell.sync.status import StatusReport, SyncStatus
 from replicell.sync.tokens import TokenKeeper
-from replicell.sync.transport import WebsocketTransport
+from replicell.sync.transport import DirectClientConnection, WebsocketTransport
 from replicell.sync.wire import Wire
 
 __all__ = ["ConnectionCycle"]
@@ -269,6 +269,7 @@ class ConnectionCycle:
                 open_timeout=self._open_timeout,
                 close_timeout=2,
                 max_size=self._max_message_size,
+                create_connection=DirectClientConnection,
             ) as websocket:
                 return await self._serve(websocket)
         except InvalidStatus as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -100,6 +101,7 @@ class Wire:
         self._writer: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
         self._less_backlog = asyncio.Event()
+        self._is_listening = False
 
     def emit(self, action: Action) -> None:
         """Do what the session wants done."""
@@ -132,25 +134,38 @@ class Wire:
         self._session = session
         now = asyncio.get_running_loop().time
         session.start(now())
+        context = copy_context()
+        self._transport.hand_over(lambda frame: context.run(self._take, session, frame, now()))
         try:
             if first is not None:
                 session.receive(first, now())
             rested_at = now()
+            self._is_listening = True
             async for frame in self._transport:
-                session.receive(frame, now())
+                self._is_listening = False
                 while self._is_clogged(session) and session.state != "closed":
                     self._less_backlog.clear()
                     await self._less_backlog.wait()
                     rested_at = now()
+                session.receive(frame, now())
                 # Frames that are here already are given out without a turn of the loop.
                 if now() > rested_at + _LONGEST_TURN:
                     await asyncio.sleep(0)
                     rested_at = now()
+                self._is_listening = True
         except self._transport.lost:
             _log.debug("the connection ended without a closing handshake")
         finally:
+            self._transport.hand_over(None)
             session.connection_lost()
             await self._finish()
+
+    def _take(self, session: Session, frame: bytes, now: float) -> bool:
+        """Give the session a frame that came alone, unless it should wait."""
+        if not self._is_listening or self._is_clogged(session):
+            return False
+        session.receive(frame, now)
+        return True
 
     def _is_clogged(self, session: Session) -> bool:
         """Whether more is under way than the other side should be asked for."""
