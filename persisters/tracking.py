@@ -164,9 +164,9 @@ class ChangeTracker:
         for start in range(0, len(row_ids), rows_at_once):
             if start:
                 yield
-            rows = self._store.get_encoded_rows(table_id, row_ids[start : start + rows_at_once])
+            rows = self._store.get_encoded_rows(table_id, row_ids[start : start + rows_at_once], copy=False)
             if rows:  # others went meanwhile
-                self._unsaved.add_whole_rows(table_id, rows)
+                self._unsaved.add_part_of_table(table_id, rows, row_ids)
                 self.edits += 1
 
     def saved_only(self, rows: Iterable[tuple[Id, Id]]) -> dict[Id, list[Id]]:

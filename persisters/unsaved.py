@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import chain
 from typing import Any, TypeAlias
 
+from replicell.persisters.row_blocks import ROWS_A_BLOCK, RowBlock, RowBlocks
 from replicell.store.cells import EncodedCell
 from replicell.store.ids import Id
 from replicell.store.missing import MissingType
 
-__all__ = ["PackedRow", "RowState", "UnsavedCells", "UnsavedChanges", "UnsavedRow", "UnsavedTable"]
+__all__ = ["EncodedRows", "RowState", "UnsavedCells", "UnsavedChanges", "UnsavedRow", "UnsavedTable"]
 
 UnsavedCells: TypeAlias = dict[Id, EncodedCell | MissingType]
 """Encoded cells by id, `MISSING` for those that were deleted."""
 
+EncodedRows: TypeAlias = Mapping[Id, Mapping[Id, EncodedCell | MissingType]]
+
 PackedRow: TypeAlias = tuple[Any, ...]
-"""The ids of a row's cells, in a tuple, and then the cells."""
+"""The ids of a row's cells, in a tuple that rows alike share, and then the cells."""
 
 
 class RowState(Enum):
@@ -46,64 +49,118 @@ class UnsavedRow:
 class UnsavedTable(Mapping[Id, UnsavedRow]):
     """The unsaved rows of one table.
 
-    Whole rows, of which there can be very many, are packed: each is one tuple of plain values, which is small
-    and which the garbage collector need not look at.
-
-    Attributes:
-        packed: The rows of which all cells are unsaved: the cell ids, in a tuple that rows alike share, and
-            then the cells.
-        others: All other rows.
+    Whole rows, of which there can be very many, are in blocks, or packed: each is one tuple of plain values,
+    which is small and which the garbage collector need not look at.
     """
 
-    __slots__ = ("_shapes", "others", "packed")
+    __slots__ = ("_blocks", "_noted_by", "_packed", "_shapes", "others")
 
     def __init__(self) -> None:
-        self.packed: dict[Id, PackedRow] = {}
-        self.others: dict[Id, UnsavedRow] = {}
+        self._blocks = RowBlocks()
+        self._noted_by: object = None
+        self._packed: dict[Id, PackedRow] = {}
         self._shapes: dict[tuple[Id, ...], tuple[Id, ...]] = {}
+        self.others: dict[Id, UnsavedRow] = {}
+        """The rows of which not all cells are unsaved."""
 
     def add(self, row_id: Id, row: UnsavedRow) -> None:
         """Note what happened to a row after everything noted so far."""
+        block = self._blocks.find(row_id)
+        if block is not None:
+            self._split(block)
         earlier = self.get(row_id)
         now = row if earlier is None else earlier.followed_by(row)
         if now.state is RowState.WHOLE:
             self.others.pop(row_id, None)
-            self._pack(row_id, now.cells)
+            self._pack(row_id, tuple(now.cells), now.cells.values())
         else:
-            self.packed.pop(row_id, None)
+            self._packed.pop(row_id, None)
             self.others[row_id] = now
 
-    def add_whole(self, rows: Mapping[Id, Mapping[Id, EncodedCell | MissingType]]) -> None:
+    def add_whole(self, rows: EncodedRows) -> None:
         """Note rows of which all cells are unsaved."""
-        if self.packed.keys().isdisjoint(rows) and self.others.keys().isdisjoint(rows):
-            shapes = self._shapes
-            for row_id, row in rows.items():
-                shape = tuple(row)
-                self.packed[row_id] = (shapes.setdefault(shape, shape), *row.values())
-        else:
+        if self.touches(rows):
             for row_id, row in rows.items():
                 self.add(row_id, UnsavedRow(dict(row), RowState.WHOLE))
+        else:
+            for row_id, row in rows.items():
+                self._pack(row_id, tuple(row), row.values())
+
+    def add_part(self, rows: EncodedRows, whole: object) -> None:
+        """Note some of very many rows of which all cells are unsaved.
+
+        Args:
+            rows: The rows, which are read and not kept.
+            whole: What they are a part of; no row is in two parts of it.
+        """
+        if not self._blocks:
+            self._noted_by = whole
+        is_new = self._noted_by is whole and not any(
+            noted and not noted.keys().isdisjoint(rows) for noted in (self._packed, self.others)
+        )
+        block = RowBlock.of(rows) if is_new else None
+        if block is None:
+            self.add_whole(rows)
+        else:
+            self._blocks.add(block)
 
     def touches(self, row_ids: Mapping[Id, object]) -> bool:
         """Tell whether anything of some rows is unsaved."""
-        return not (self.packed.keys().isdisjoint(row_ids) and self.others.keys().isdisjoint(row_ids))
+        return (
+            not self._packed.keys().isdisjoint(row_ids)
+            or not self.others.keys().isdisjoint(row_ids)
+            or (bool(self._blocks) and any(map(self._blocks.find, row_ids)))
+        )
 
-    def _pack(self, row_id: Id, cells: UnsavedCells) -> None:
-        shape = tuple(cells)
-        self.packed[row_id] = (self._shapes.setdefault(shape, shape), *cells.values())
+    def blocks(self) -> Iterator[RowBlock]:
+        """Return the rows of which all cells are unsaved, those with the same cells together."""
+        yield from self._blocks
+        by_shape: dict[tuple[Id, ...], list[Id]] = {}
+        for row_id, row in self._packed.items():
+            by_shape.setdefault(row[0], []).append(row_id)
+        for shape, row_ids in by_shape.items():
+            for start in range(0, len(row_ids), ROWS_A_BLOCK):
+                part = row_ids[start : start + ROWS_A_BLOCK]
+                _, *columns = zip(*map(self._packed.__getitem__, part), strict=True)
+                yield RowBlock(part, shape, columns)
+
+    def forget(self, rows_at_once: int) -> Iterator[None]:
+        """See :meth:`UnsavedChanges.forget`."""
+        freed = 0
+        while self._blocks:
+            freed += len(self._blocks.pop())
+            if freed >= rows_at_once:
+                freed = 0
+                yield
+        while len(self._packed) > rows_at_once:
+            for _ in range(rows_at_once):
+                self._packed.popitem()
+            yield
+
+    def _split(self, block: RowBlock) -> None:
+        """Pack the rows of a block one by one, because one of them changes."""
+        self._blocks.remove(block)
+        for row_id, *cells in block:
+            self._pack(row_id, block.cell_ids, cells)
+
+    def _pack(self, row_id: Id, cell_ids: tuple[Id, ...], cells: Iterable[Any]) -> None:
+        self._packed[row_id] = (self._shapes.setdefault(cell_ids, cell_ids), *cells)
 
     def __getitem__(self, row_id: Id) -> UnsavedRow:
-        packed = self.packed.get(row_id)
-        return self.others[row_id] if packed is None else _unpacked(packed)
+        packed = self._packed.get(row_id)
+        if packed is not None:
+            return UnsavedRow(dict(zip(packed[0], packed[1:], strict=True)), RowState.WHOLE)
+        block = self._blocks.find(row_id)
+        return self.others[row_id] if block is None else UnsavedRow(block.row(row_id), RowState.WHOLE)
 
     def __contains__(self, row_id: object) -> bool:
-        return row_id in self.packed or row_id in self.others
+        return row_id in self._packed or row_id in self.others or self._blocks.find(row_id) is not None
 
     def __iter__(self) -> Iterator[Id]:
-        return chain(self.packed, self.others)
+        return chain(chain.from_iterable(block.row_ids for block in self._blocks), self._packed, self.others)
 
     def __len__(self) -> int:
-        return len(self.packed) + len(self.others)
+        return sum(map(len, self._blocks)) + len(self._packed) + len(self.others)
 
 
 class UnsavedChanges:
@@ -129,10 +186,15 @@ class UnsavedChanges:
         """Note what happened to a row after everything noted so far."""
         self._table(table_id).add(row_id, row)
 
-    def add_whole_rows(self, table_id: Id, rows: Mapping[Id, Mapping[Id, EncodedCell | MissingType]]) -> None:
+    def add_whole_rows(self, table_id: Id, rows: EncodedRows) -> None:
         """Note rows of a table of which all cells are unsaved."""
         if rows:
             self._table(table_id).add_whole(rows)
+
+    def add_part_of_table(self, table_id: Id, rows: EncodedRows, whole: object) -> None:
+        """Note some of very many rows of a table; see :meth:`UnsavedTable.add_part`."""
+        if rows:
+            self._table(table_id).add_part(rows, whole)
 
     def add_values(self, values: Mapping[Id, EncodedCell | MissingType]) -> None:
         """Note what happened to values after everything noted so far."""
@@ -166,17 +228,10 @@ class UnsavedChanges:
             rows_at_once: How many rows are freed in one step; so many may stay.
         """
         for table in self.tables.values():
-            while len(table.packed) > rows_at_once:
-                for _ in range(rows_at_once):
-                    table.packed.popitem()
-                yield
+            yield from table.forget(rows_at_once)
 
     def _table(self, table_id: Id) -> UnsavedTable:
         table = self.tables.get(table_id)
         if table is None:
             table = self.tables[table_id] = UnsavedTable()
         return table
-
-
-def _unpacked(row: PackedRow) -> UnsavedRow:
-    return UnsavedRow(dict(zip(row[0], row[1:], strict=True)), RowState.WHOLE)

@@ -1,7 +1,7 @@
 """Reading a store: everything that only looks.
 
 Nothing here raises for what is not there: missing tables, rows and values read as empty, missing cells and
-values as the `default`. Whatever is returned is a copy.
+values as the `default`. Whatever is returned is a copy, unless one asks `get_encoded_rows` for less.
 """
 
 from __future__ import annotations
@@ -410,15 +410,24 @@ class Reading(StoreState):
         self._check_thread()
         return {row_id: row.copy() for row_id, row in self._tables.get(to_id(table_id), _NO_ROWS).items()}
 
-    def get_encoded_rows(self, table_id: IdLike, row_ids: Iterable[Id]) -> EncodedTable:
+    def get_encoded_rows(
+        self, table_id: IdLike, row_ids: Iterable[Id], *, copy: bool = True
+    ) -> Mapping[Id, Mapping[Id, EncodedCell]]:
         """Return some rows of a table as they are held; those that are not there are left out.
+
+        Args:
+            table_id: The table.
+            row_ids: The rows.
+            copy: Whether the rows may be kept. If not, they are the store's own and change with it.
 
         >>> Store().set_cell("pets", "fido", "age", 3).get_encoded_rows("pets", ["fido", "felix"])
         {'fido': {'age': 3}}
         """
         self._check_thread()
         table = self._tables.get(to_id(table_id), _NO_ROWS)
-        return {row_id: table[row_id].copy() for row_id in row_ids if row_id in table}
+        if copy:
+            return {row_id: table[row_id].copy() for row_id in row_ids if row_id in table}
+        return {row_id: table[row_id] for row_id in row_ids if row_id in table}
 
     def get_encoded_row(self, table_id: IdLike, row_id: IdLike) -> EncodedRow:
         """Return a row as it is held, empty if there is none of that id.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from replicell.persisters.counting import Counter
@@ -12,58 +12,51 @@ from replicell.persisters.crsqlite.identifiers import check_column_name, folded
 from replicell.persisters.crsqlite.schema import MAX_COLUMNS, TableSchema
 from replicell.persisters.crsqlite.tables import VALUES_ROW, ColumnFacts, MappedTable
 from replicell.persisters.errors import IdentifierError, UnstorableCellError
-from replicell.persisters.unsaved import PackedRow, RowState, UnsavedChanges, UnsavedRow, UnsavedTable
+from replicell.persisters.row_blocks import RowBlock
+from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow, UnsavedTable
 from replicell.store.ids import Id
 from replicell.store.missing import MISSING, MissingType
 
-__all__ = ["PackedBindings", "SavePlan", "TablePlan", "plan_save"]
+__all__ = ["BlockBindings", "SavePlan", "TablePlan", "plan_save"]
 
 Bindings: TypeAlias = tuple[Any, ...]
 """What one execution of a statement writes: the key, then the cells."""
 
-_ROWS_A_PART: Final = 500
 _AS_THEY_ARE: Final = {str, int, float}
 _NOTHING: Final = UnsavedTable()
 
 
-class PackedBindings:
-    """The bindings of packed rows, made as they are asked for, so that they are never all in memory.
+class BlockBindings:
+    """The bindings of rows in blocks, made as they are asked for, so that they are never all in memory."""
 
-    Args:
-        packed: The packed rows of a table.
-        row_ids: Those of them to write; they have the same cells.
-        places: Where the cells to write stand in a packed row.
-        encoded: Those of the places at which there may be cells that SQLite has no type for.
-    """
+    __slots__ = ("_blocks",)
 
-    __slots__ = ("_encoded", "_packed", "_places", "_row_ids")
+    def __init__(self) -> None:
+        self._blocks: list[tuple[RowBlock, list[int], frozenset[int]]] = []
 
-    def __init__(
-        self,
-        packed: Mapping[Id, PackedRow],
-        row_ids: Sequence[Id],
-        places: Sequence[int],
-        encoded: Collection[int],
-    ) -> None:
-        self._packed = packed
-        self._row_ids = row_ids
-        self._places = tuple(places)
-        self._encoded = frozenset(encoded)
+    def add(self, block: RowBlock, places: list[int], encoded: Iterable[int]) -> None:
+        """Have the rows of a block written.
+
+        Args:
+            block: The rows.
+            places: Where the cells to write stand in it.
+            encoded: Those of the places at which there may be cells that SQLite has no type for.
+        """
+        self._blocks.append((block, places, frozenset(encoded)))
 
     def __len__(self) -> int:
-        return len(self._row_ids)
+        return sum(len(block.row_ids) for block, _, _ in self._blocks)
 
     def __iter__(self) -> Iterator[Bindings]:
-        for row_ids in _parts(self._row_ids):
-            found = [*zip(*map(self._packed.__getitem__, row_ids), strict=True)]
+        for block, places, encoded in self._blocks:
             columns = (
-                map(encode_cell, found[place]) if place in self._encoded else found[place]
-                for place in self._places
+                map(encode_cell, block.columns[place]) if place in encoded else block.columns[place]
+                for place in places
             )
-            yield from zip(row_ids, *columns, strict=True)
+            yield from zip(block.row_ids, *columns, strict=True)
 
 
-Batch: TypeAlias = PackedBindings | list[Bindings]
+Batch: TypeAlias = BlockBindings | list[Bindings]
 
 
 class TablePlan:
@@ -73,19 +66,19 @@ class TablePlan:
         table: The table.
         schema: Its schema as it is, None if the table is not there.
         rows: By the columns to write, the bindings.
-        packed: Columns and bindings likewise, of very many rows.
+        blocks: The bindings likewise, of very many rows.
         deleted: The keys of rows to delete.
         partial: The keys of rows of which only some cells are written, because the database has the others.
         new_columns: Columns to be added.
     """
 
-    __slots__ = ("deleted", "new_columns", "packed", "partial", "rows", "schema", "table")
+    __slots__ = ("blocks", "deleted", "new_columns", "partial", "rows", "schema", "table")
 
     def __init__(self, table: MappedTable, schema: TableSchema | None) -> None:
         self.table = table
         self.schema = schema
         self.rows: dict[tuple[str, ...], list[Bindings]] = {}
-        self.packed: list[tuple[tuple[str, ...], PackedBindings]] = []
+        self.blocks: dict[tuple[str, ...], BlockBindings] = {}
         self.deleted: list[tuple[Id]] = []
         self.partial: list[Id] = []
         self.new_columns: list[str] = []
@@ -97,7 +90,7 @@ class TablePlan:
 
     def batches(self) -> Iterator[tuple[tuple[str, ...], Batch]]:
         """Return all that is to be written: columns, and the bindings for them."""
-        yield from self.packed
+        yield from self.blocks.items()
         yield from self.rows.items()
 
     def restrict(self, is_kept: Callable[[Id], bool]) -> None:
@@ -105,7 +98,7 @@ class TablePlan:
         kept: dict[tuple[str, ...], list[Bindings]] = {}
         for columns, rows in self.batches():
             kept.setdefault(columns, []).extend(bindings for bindings in rows if is_kept(bindings[0]))
-        self.packed = []
+        self.blocks = {}
         self.rows = kept
         self.deleted = [key for key in self.deleted if is_kept(key[0])]
         self.partial = [row_id for row_id in self.partial if is_kept(row_id)]
@@ -197,8 +190,9 @@ class _TablePlanner:
 
     def plan(self, rows: UnsavedTable) -> TablePlan:
         plan = self._plan
-        for shape, row_ids in _by_shape(rows.packed).items():
-            self._plan_alike(rows, shape, row_ids)
+        for block in rows.blocks():
+            if not self._plan_block(block):
+                self._plan_one_by_one(block)
         for row_id, row in rows.others.items():
             if self._is_fit(row_id):
                 if row.state is RowState.GONE:
@@ -207,34 +201,32 @@ class _TablePlanner:
                     plan.partial.append(row_id)
         return plan
 
-    def _plan_alike(self, rows: UnsavedTable, shape: tuple[Id, ...], row_ids: list[Id]) -> None:
-        """Plan rows with the same cells: together where SQLite takes all of them, one by one where not."""
+    def _plan_block(self, block: RowBlock) -> bool:
+        """Plan rows together, unless there is something that SQLite does not take."""
         chosen = [
-            (cell_id, place)
-            for place, cell_id in enumerate(shape, 1)
+            (place, cell_id)
+            for place, cell_id in enumerate(block.cell_ids)
             if self._cell_ids is None or cell_id in self._cell_ids
         ]
-        columns, places = tuple(cell_id for cell_id, _ in chosen), tuple(place for _, place in chosen)
-        plain: list[Id] = []
-        others: list[Id] = []
-        encoded: set[int] = set()
-        for part in _parts(row_ids):
-            found = [*zip(*map(rows.packed.__getitem__, part), strict=True)]
-            if not self._affinities and _are_text(part) and all(_is_taken(found[place]) for place in places):
-                plain += part
-                encoded.update(
-                    place for place in places if not _AS_THEY_ARE.issuperset(map(type, found[place]))
-                )
-            else:
-                others += part
-        if plain and columns:
-            if all(cell_id in self._known or self._adds_column(cell_id) for cell_id in columns):
-                self._plan.packed.append((columns, PackedBindings(rows.packed, plain, places, encoded)))
-            else:
-                others = row_ids
-        for row_id in others:
+        found = [block.columns[place] for place, _ in chosen]
+        if self._affinities or not _are_text(block.row_ids) or not all(map(_is_taken, found)):
+            return False
+        if not all(cell_id in self._known or self._adds_column(cell_id) for _, cell_id in chosen):
+            return False
+        if chosen:
+            encoded = (
+                place for place, _ in chosen if not _AS_THEY_ARE.issuperset(map(type, block.columns[place]))
+            )
+            columns = tuple(cell_id for _, cell_id in chosen)
+            bindings = self._plan.blocks.setdefault(columns, BlockBindings())
+            bindings.add(block, [place for place, _ in chosen], encoded)
+        return True
+
+    def _plan_one_by_one(self, block: RowBlock) -> None:
+        for row_id, *cells in block:
             if self._is_fit(row_id):
-                self._plan_row(row_id, rows[row_id])
+                row = dict(zip(block.cell_ids, cells, strict=True))
+                self._plan_row(row_id, UnsavedRow(row, RowState.WHOLE))
 
     def _is_fit(self, row_id: Id) -> bool:
         if row_id.isascii() or why_unstorable(row_id) is None:
@@ -335,33 +327,18 @@ class _TablePlanner:
         )
 
 
-def _by_shape(packed: Mapping[Id, PackedRow]) -> dict[tuple[Id, ...], list[Id]]:
-    by_shape: dict[tuple[Id, ...], list[Id]] = {}
-    for row_id, row in packed.items():
-        row_ids = by_shape.get(row[0])
-        if row_ids is None:
-            by_shape[row[0]] = [row_id]
-        else:
-            row_ids.append(row_id)
-    return by_shape
-
-
-def _parts(row_ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
-    # Few at a time, so that other threads get their turns.
-    for start in range(0, len(row_ids), _ROWS_A_PART):
-        yield row_ids[start : start + _ROWS_A_PART]
-
-
 def _is_taken(cells: Sequence[Any]) -> bool:
     """Tell whether SQLite can hold all cells of a column, once they are encoded."""
     kinds = set(map(type, cells))
     if MissingType in kinds:
         return False
     if int in kinds:
-        numbers = [cell for cell in cells if type(cell) is int]
+        numbers = cells if len(kinds) == 1 else [cell for cell in cells if type(cell) is int]
         if why_unstorable(min(numbers)) is not None or why_unstorable(max(numbers)) is not None:
             return False
-    return str not in kinds or _are_text(cell for cell in cells if type(cell) is str)
+    if str in kinds:
+        return _are_text(cells if len(kinds) == 1 else [cell for cell in cells if type(cell) is str])
+    return True
 
 
 def _are_text(texts: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import apsw
@@ -24,6 +24,7 @@ from replicell.persisters.crsqlite.schema import (
 from replicell.persisters.crsqlite.tables import MappedSchemas, MappedTable, Seen
 from replicell.persisters.errors import UnstorableCellError
 from replicell.persisters.schema_facts import SchemaFacts
+from replicell.persisters.sqlite.scripts import execute_many
 from replicell.persisters.sqlite.statements import delete_sql, insert_sql, upsert_sql
 from replicell.persisters.unsaved import RowState, UnsavedChanges
 from replicell.store.ids import Id
@@ -250,8 +251,8 @@ def _write_one_by_one(connection: apsw.Connection, plan: TablePlan, source: str,
 
 def _insert_rows(connection: apsw.Connection, plan: TablePlan, progress: Counter) -> None:
     for columns, rows in plan.batches():
-        sql = insert_sql(plan.table.name, plan.table.key, columns)
-        connection.executemany(sql, progress.counting(rows))
+        insert = partial(insert_sql, plan.table.name, plan.table.key, columns)
+        execute_many(connection, insert(), progress.counting(rows), insert)
 
 
 @lru_cache(maxsize=256)

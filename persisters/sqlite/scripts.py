@@ -6,17 +6,20 @@ connection, be it asynchronous.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import apsw
 
-__all__ = ["Rows", "Script", "Statement", "is_refusal", "run_script"]
+__all__ = ["Rows", "Script", "Statement", "execute_many", "is_refusal", "run_script"]
 
 _T = TypeVar("_T")
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
+_AT_ONCE: Final = 100
+_MOST_BINDINGS: Final = 32_766  # of one statement, to SQLite as it is built by default
 _REFUSALS = {"ConstraintError", "IntegrityError", "MismatchError"}
 
 
@@ -61,9 +64,41 @@ def is_refusal(error: Exception) -> bool:
     return any(kind.__name__ in _REFUSALS for kind in type(error).__mro__)
 
 
+def execute_many(
+    connection: apsw.Connection,
+    sql: str,
+    many: Iterable[Sequence[Any]],
+    wide: Callable[[int], str] | None = None,
+) -> None:
+    """Execute a statement once for each sequence of bindings.
+
+    Args:
+        connection: The connection.
+        sql: The statement.
+        many: The bindings, all of the same length.
+        wide: Returns SQL that does as much as a number of executions, given all their bindings. Where there
+            are many it takes less time, most of which other threads can use.
+    """
+    remaining = iter(many)
+    first = [] if wide is None else [*islice(remaining, _AT_ONCE)]
+    if wide is None or len(first) < _AT_ONCE or len(first[0]) * _AT_ONCE > _MOST_BINDINGS:
+        connection.executemany(sql, chain(first, remaining))
+        return
+    left: list[Sequence[Any]] = []
+    connection.executemany(wide(_AT_ONCE), _joined(chain(first, remaining), left))
+    connection.executemany(sql, left)
+
+
 def _execute(connection: apsw.Connection, statement: Statement) -> Rows:
     if statement.many is None:
         rows: Rows = connection.execute(statement.sql, statement.bindings).fetchall()
         return rows
-    connection.executemany(statement.sql, statement.many)
+    execute_many(connection, statement.sql, statement.many, statement.wide)
     return []
+
+
+def _joined(many: Iterable[Sequence[Any]], left: list[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    remaining = iter(many)
+    while len(some := [*islice(remaining, _AT_ONCE)]) == _AT_ONCE:
+        yield tuple(chain.from_iterable(some))
+    left += some

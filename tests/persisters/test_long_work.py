@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from replicell.persisters import (
 )
 from replicell.persisters.persister import Persister
 from replicell.store import Store
-from replicell.store.changes import EncodedTable
+from replicell.store.cells import EncodedCell
 
 ROWS = 3_000
 CONFIG = {"mode": "tabular", "tables": {"load": {"todo": "todo"}, "save": {"todo": "todo"}}}
@@ -55,8 +55,10 @@ class WatchedStore(Store):
 
     turns: Turns
 
-    def get_encoded_rows(self, table_id: Any, row_ids: Iterable[str]) -> EncodedTable:
-        rows = super().get_encoded_rows(table_id, row_ids)
+    def get_encoded_rows(
+        self, table_id: Any, row_ids: Iterable[str], *, copy: bool = True
+    ) -> Mapping[str, Mapping[str, EncodedCell]]:
+        rows = super().get_encoded_rows(table_id, row_ids, copy=copy)
         self.turns.note(len(rows))
         return rows
 

@@ -1,0 +1,45 @@
+"""Rows in blocks are found again, however many of the blocks have been looked through."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicell.persisters.row_blocks import RowBlock, RowBlocks
+
+
+def block_of(*row_ids: str) -> RowBlock:
+    return RowBlock(row_ids, ("text", "rank"), [row_ids, range(len(row_ids))])
+
+
+def test_only_rows_with_the_same_cells_make_a_block() -> None:
+    assert RowBlock.of({"1": {"text": "Milk"}, "2": {"text": "Tea", "rank": 1}}) is None
+    assert RowBlock.of({"1": {"text": "Milk"}, "2": {"rank": 1}}) is None
+    block = RowBlock.of({"1": {"text": "Milk", "rank": 1}, "2": {"rank": 2, "text": "Tea"}})
+    assert block is not None
+    assert list(block) == [("1", "Milk", 1), ("2", "Tea", 2)]
+    assert block.row("2") == {"text": "Tea", "rank": 2}
+
+
+def test_every_row_is_found_in_whatever_order_one_asks() -> None:
+    parts = [block_of(*(f"{part}.{row}" for row in range(3))) for part in range(9)]
+    blocks = RowBlocks()
+    for part in parts:
+        blocks.add(part)
+    for row in (2, 0, 1):
+        for number, part in enumerate(parts):
+            assert blocks.find("unknown") is None
+            assert blocks.find(f"{number}.{row}") is part
+
+
+@pytest.mark.parametrize("lookups", [0, 1, 5])
+def test_rows_of_a_block_that_was_taken_out_are_not_found(lookups: int) -> None:
+    first, second, third = block_of("1", "2"), block_of("3"), block_of("4")
+    blocks = RowBlocks()
+    for block in (first, second, third):
+        blocks.add(block)
+    for _ in range(lookups):
+        blocks.find("3")
+    blocks.remove(first)
+    assert blocks.pop() is third
+    assert [blocks.find(row_id) for row_id in "1234"] == [None, None, second, None]
+    assert (len(blocks), list(blocks)) == (1, [second])
