@@ -15,13 +15,14 @@ in which it was taken, and the owner of the history can tell whether that is sti
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import apsw
 import msgspec
 
 from replicell.persisters.crsqlite.versions import latest_version
 
-__all__ = ["EPOCH_BYTES", "Cursor", "begin_epoch", "current_epoch", "is_known"]
+__all__ = ["EPOCH_BYTES", "Cursor", "begin_epoch", "current_epoch", "is_known", "recent_epochs"]
 
 EPOCH_BYTES = 16
 
@@ -73,6 +74,19 @@ def current_epoch(conn: apsw.Connection) -> bytes:
     if not isinstance(epoch, bytes):
         raise LookupError("the database has no epoch yet: open it with CrSqliteDatabase, which begins one")
     return epoch
+
+
+def recent_epochs(conn: apsw.Connection, limit: int) -> list[tuple[bytes, int]]:
+    """Return the newest epochs of the file, the present one first, each with the last version in it."""
+    newest: Any = conn.execute(
+        "SELECT id, start FROM replicell_epochs ORDER BY position DESC LIMIT ?", (limit,)
+    )
+    epochs: list[tuple[bytes, int]] = []
+    end = latest_version(conn)
+    for epoch, start in newest:
+        epochs.append((epoch, end))
+        end = start
+    return epochs
 
 
 def is_known(conn: apsw.Connection, cursor: Cursor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -13,12 +13,13 @@ from replicell.sync.backplane.interface import BackplaneError
 from replicell.sync.messages import PeerAnnouncement, TableAnnouncement
 
 __all__ = [
+    "REPEATED",
     "AskRows",
     "Beacon",
     "Company",
     "Part",
     "Publication",
-    "Repair",
+    "Step",
     "Telling",
     "cut",
     "decode_part",
@@ -29,7 +30,22 @@ __all__ = [
 
 _Message = TypeVar("_Message")
 
+REPEATED: Final = -1
+"""The `Part.since` of what a node has had for whatever time, and publishes because others seem to lack it."""
+
 _PART_OVERHEAD: Final = 512
+
+
+class Step(NamedTuple):
+    """Who has a node's versions up to one has all entries of the log up to a position.
+
+    Args:
+        version: The version.
+        position: The position.
+    """
+
+    version: int
+    position: int
 
 
 class Publication(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +54,8 @@ class Publication(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     Args:
         epoch: The node's epoch for the room.
         version: The node's version that these changes reach.
-        position: Where the node was in the log when it read them: up to there it had all entries.
+        position: Where the node was in the log when it read them: up to there it had all entries; 0 if some
+            of what they brought waits for a table or column.
         complete: Whether the node had published everything with this.
         tables: All of the node's tables, if they have changed; then there are no rows.
         rows: The changes.
@@ -64,8 +81,8 @@ class Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         number: The part's number, from 0.
         parts: How many there are.
         schema: Whether it is about tables; such a publication has one part.
-        since: The node's version before the publication's first.
-        until: The node's version that it reaches.
+        since: The node's version before the publication's first, or `REPEATED`.
+        until: The node's version that it reaches; for what is repeated, its latest.
         chunk: A piece of the encoded publication.
     """
 
@@ -96,8 +113,8 @@ class Beacon(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     Args:
         run: The node's present life.
         site_id: The site id of its database.
-        epoch: Its epoch.
-        version: Its version; all of its own up to there is in the log.
+        epochs: Its newest epochs, each with the last version in it.
+        steps: Which of its newest versions had which entries.
         position: Where it is in the log.
         needed: Where one must be in the log to have all that it has.
         peers: How far it has some of its clients.
@@ -106,8 +123,8 @@ class Beacon(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
     run: bytes
     site_id: bytes
-    epoch: bytes
-    version: int
+    epochs: list[tuple[bytes, int]]
+    steps: list[Step]
     position: int
     needed: int
     peers: list[Cursor]
@@ -115,7 +132,7 @@ class Beacon(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class AskRows(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="ask"):
-    """Asks a node for some parts of its content, because one's own differ.
+    """Asks a node to publish some parts of its content once more, because one's own differ.
 
     Args:
         run: Who asks.
@@ -126,22 +143,6 @@ class AskRows(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     run: bytes
     asked: bytes
     buckets: list[int]
-
-
-class Repair(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="repair"):
-    """The answer to `AskRows`, one of several perhaps.
-
-    Args:
-        run: Who answers.
-        asked: Who has asked, by its run.
-        tables: The tables of the rows.
-        rows: Changes.
-    """
-
-    run: bytes
-    asked: bytes
-    tables: list[TableAnnouncement]
-    rows: list[Change]
 
 
 class Company(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="company"):
@@ -162,7 +163,7 @@ class Company(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     asks: bool
 
 
-Telling: TypeAlias = Beacon | AskRows | Repair | Company
+Telling: TypeAlias = Beacon | AskRows | Company
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_part = msgspec.msgpack.Decoder(Part).decode

@@ -9,47 +9,51 @@ database, and both grow together::
     replicell_log_marks     "who has the versions of that node up to n has all entries up to m"
     replicell_log_parts     pieces of publications that have not come whole
 
-With the last but one a client that comes from another node need not begin anew: its cursor there is
-translated to a position, and the position to a version here.
+The second and the third are for `replicell.sync.backplane.translation`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change, read_page
-from replicell.persisters.crsqlite.epochs import Cursor, current_epoch
+from replicell.persisters.crsqlite.epochs import Cursor, current_epoch, recent_epochs
 from replicell.sync import ledger
 from replicell.sync.announcements import announce
-from replicell.sync.backplane.entries import Part, Publication, decode_publication
+from replicell.sync.backplane import translation
+from replicell.sync.backplane.entries import Part, Publication, Step, decode_publication
 from replicell.sync.backplane.interface import BackplaneError
 from replicell.sync.jobs import Batch, TakenIn, take_in
 from replicell.sync.ledger import LOG_SITE_ID
 
 __all__ = [
+    "UNLOGGED_SITE_ID",
+    "BeaconState",
     "JournalState",
     "Unpublished",
     "apply_parts",
     "begin",
     "create_journal",
-    "merge_from_log",
-    "note_mark",
+    "merge_snapshot",
+    "merge_unlogged",
+    "note_peers",
     "note_pushed",
     "read_beacon",
     "read_unpublished",
-    "translate",
 ]
+
+UNLOGGED_SITE_ID: Final = b"replicell.others"
+"""The site id under which stands what came from another node and not by the log; 16 bytes like any."""
 
 _log = logging.getLogger("replicell.sync.backplane")
 
-_KEPT_ENTRIES: Final = 10_000
-_KEPT_MARKS: Final = 256
 _TIDY_EVERY: Final = 256
+_TOLD_EPOCHS: Final = 4
 _MAX_PARKED_AT_ONCE: Final = 1000
 
 _TABLES: Final = """
@@ -103,6 +107,24 @@ class Unpublished(NamedTuple):
     cookie: object
 
 
+class BeaconState(NamedTuple):
+    """How a node is doing with a room, all of one moment.
+
+    Args:
+        epochs: The database's newest epochs, each with the last version in it.
+        version: Its latest version.
+        position: The position that it has in the log.
+        steps: Which of its newest versions had which entries.
+        peers: How far it has some clients.
+    """
+
+    epochs: list[tuple[bytes, int]]
+    version: int
+    position: int
+    steps: list[Step]
+    peers: list[Cursor]
+
+
 def create_journal(conn: apsw.Connection) -> None:
     """Create the tables where they are missing; in a write transaction."""
     conn.execute(_TABLES)
@@ -119,7 +141,9 @@ def begin(conn: apsw.Connection, catalog: Catalog, identity: str) -> JournalStat
         "SELECT identity, position, pushed, parked, push_all_until FROM replicell_log"
     ).fetchone()
     if row is not None and row[0] == identity:
-        return JournalState(*row[1:])
+        known = JournalState(*row[1:])
+        translation.note_own_step(conn, catalog.latest_version(conn), known.position)
+        return known
     state = JournalState(0, 0, 0, catalog.latest_version(conn))
     conn.execute("DELETE FROM replicell_log_entries")
     conn.execute("DELETE FROM replicell_log_marks")
@@ -167,7 +191,7 @@ def read_unpublished(
     latest = catalog.latest_version(conn)
     more_parked = len(waiting) == _MAX_PARKED_AT_ONCE
     complete = page.until >= latest and not more_parked
-    epoch, position = current_epoch(conn), _position(conn)
+    epoch, position = current_epoch(conn), _position(conn) if translation.has_all(conn) else 0
     seen = catalog.cookie(conn)
     tables = None
     if seen != cookie:
@@ -183,12 +207,21 @@ def read_unpublished(
     )
 
 
-def read_beacon(
-    conn: apsw.Connection, catalog: Catalog, sites: Collection[bytes]
-) -> tuple[bytes, int, int, list[Cursor]]:
-    """Read the epoch, the version, the position and the cursors of some clients, all of one moment
-    (read)."""
-    return current_epoch(conn), catalog.latest_version(conn), _position(conn), _cursors(conn, sites)
+def read_beacon(conn: apsw.Connection, catalog: Catalog, sites: Collection[bytes]) -> BeaconState:
+    """Read how a node is doing (read).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        sites: The clients whose cursors are of interest.
+    """
+    return BeaconState(
+        recent_epochs(conn, _TOLD_EPOCHS),
+        catalog.latest_version(conn),
+        _position(conn),
+        translation.read_own_steps(conn),
+        _cursors(conn, sites),
+    )
 
 
 def apply_parts(
@@ -214,12 +247,9 @@ def apply_parts(
         parked: The same for parked changes.
         batch: The number under which to encode the changes for clients.
     """
-    before = lower = catalog.latest_version(conn)
+    before, previous = catalog.latest_version(conn), _position(conn)
     batches: list[Batch] = []
     for _, part in parts:
-        if part.site_id == site_id:
-            # Of an earlier life, perhaps: some of it may be here already, at its old place.
-            lower = min(lower, part.since)
         if part.run == run:
             continue
         content = _whole(conn, part)
@@ -230,7 +260,7 @@ def apply_parts(
     position = parts[-1][0]
 
     def store_position(conn: apsw.Connection, _: Cursor) -> None:
-        conn.execute("INSERT OR REPLACE INTO replicell_log_entries VALUES (?, ?)", (position, lower))
+        translation.note_bounds(conn, parts, before=before, site_id=site_id)
         conn.execute(
             "UPDATE replicell_log SET position = max(position, ?), pushed = max(pushed, ?),"
             " parked = max(parked, ?),"
@@ -238,50 +268,60 @@ def apply_parts(
             (position, pushed, parked, pushed),
         )
         if batch % _TIDY_EVERY == 0:
-            _forget_old_entries(conn)
+            translation.forget_old_bounds(conn)
 
-    if not any(one.rows for one in batches):
+    if any(one.rows for one in batches):
+        taken = take_in(conn, catalog, batches, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+    else:
         store_position(conn, Cursor(LOG_SITE_ID, b"", 0))
-        return TakenIn(before, before, current_epoch(conn), [], [], 0, [])
-    return take_in(conn, catalog, batches, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+        taken = TakenIn(before, before, current_epoch(conn), [], [], 0, [])
+    translation.note_own_steps(conn, parts, run=run, previous=previous, after=taken.after)
+    return taken
 
 
-def merge_from_log(
+def merge_snapshot(
     conn: apsw.Connection,
     catalog: Catalog,
     rows: Sequence[Change],
     *,
     position: int,
+    parts: Sequence[tuple[Any, ...]],
     batch: int,
-    parts: Sequence[tuple[Any, ...]] = (),
 ) -> TakenIn:
-    """Merge what another node has of the room, from a snapshot or to repair one's own content (write).
+    """Merge what the log had up to a position, and move the position there (write).
 
     Args:
         conn: The database.
         catalog: Its catalogue.
         rows: The changes.
-        position: The position that one has reached with them; 0 leaves it where it is.
-        batch: The number under which to encode the changes for clients.
+        position: The position.
         parts: The pieces of publications that had not come whole there.
+        batch: The number under which to encode the changes for clients.
     """
     before = catalog.latest_version(conn)
 
     def store_position(conn: apsw.Connection, _: Cursor) -> None:
-        if position:
-            conn.execute("INSERT OR REPLACE INTO replicell_log_entries VALUES (?, ?)", (position, before))
-            conn.execute("UPDATE replicell_log SET position = max(position, ?)", (position,))
-            conn.executemany("INSERT OR REPLACE INTO replicell_log_parts VALUES (?, ?, ?, ?, ?)", parts)
+        translation.note_bound(conn, position, before)
+        conn.execute("UPDATE replicell_log SET position = max(position, ?)", (position,))
+        conn.executemany("INSERT OR REPLACE INTO replicell_log_parts VALUES (?, ?, ?, ?, ?)", parts)
 
-    return take_in(
-        conn,
-        catalog,
-        [Batch(b"", 0, True, list(rows), 0)],
-        LOG_SITE_ID,
-        store_position,
-        trusted=True,
-        batch=batch,
-    )
+    content = [Batch(b"", 0, True, list(rows), 0)]
+    taken = take_in(conn, catalog, content, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+    translation.note_own_step(conn, taken.after, position)
+    return taken
+
+
+def merge_unlogged(conn: apsw.Connection, catalog: Catalog, rows: Sequence[Change], *, batch: int) -> TakenIn:
+    """Merge what another node had and the log had not, as one's own: it is published from here too (write).
+
+    Args:
+        conn: The database.
+        catalog: Its catalogue.
+        rows: The changes.
+        batch: The number under which to encode the changes for clients.
+    """
+    content = [Batch(b"", 0, True, list(rows), 0)]
+    return take_in(conn, catalog, content, UNLOGGED_SITE_ID, _nothing_to_store, trusted=True, batch=batch)
 
 
 def note_pushed(conn: apsw.Connection, pushed: int) -> None:
@@ -289,57 +329,10 @@ def note_pushed(conn: apsw.Connection, pushed: int) -> None:
     conn.execute("UPDATE replicell_log SET pushed = max(pushed, ?)", (pushed,))
 
 
-def note_mark(conn: apsw.Connection, mark: Cursor, position: int, peers: Sequence[Cursor] = ()) -> None:
-    """Remember that who has a node's changes up to a version has all entries up to a position (write).
-
-    Args:
-        conn: The database.
-        mark: The node's site id, epoch and version.
-        position: The position.
-        peers: How far that node has some clients; what it has is here too.
-    """
-    conn.execute(
-        "INSERT INTO replicell_log_marks(site_id, epoch, version, position) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET position = max(position, excluded.position)",
-        (mark.site_id, mark.epoch, mark.version, position),
-    )
-    conn.execute(
-        "DELETE FROM replicell_log_marks WHERE site_id = ?1 AND position <"
-        " (SELECT position FROM replicell_log_marks WHERE site_id = ?1"
-        " ORDER BY position DESC LIMIT 1 OFFSET ?2)",
-        (mark.site_id, _KEPT_MARKS),
-    )
+def note_peers(conn: apsw.Connection, peers: Iterable[Cursor]) -> None:
+    """Remember how far another node has some clients, when what it has is here too (write)."""
     for cursor in peers:
         ledger.store_elsewhere(conn, cursor)
-
-
-def translate(conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
-    """Return a version of this database up to which a client has everything, by its cursors at other nodes
-    (read).
-
-    Args:
-        conn: The database.
-        cursors: How far the client has which server.
-
-    Returns:
-        The version, 0 if nothing is known.
-    """
-    position = 0
-    for cursor in cursors:
-        found = conn.execute(
-            "SELECT max(position) FROM replicell_log_marks WHERE site_id = ? AND epoch = ? AND version <= ?",
-            (cursor.site_id, cursor.epoch, cursor.version),
-        ).get
-        position = max(position, found if isinstance(found, int) else 0)
-    if not position:
-        return 0
-    # What came, or went, with later entries stands above their lower bounds; what never went, above pushed.
-    version = conn.execute(
-        "SELECT min(version) FROM (SELECT pushed AS version FROM replicell_log"
-        " UNION ALL SELECT min(lower) FROM replicell_log_entries WHERE sequence > ?)",
-        (position,),
-    ).get
-    return version if isinstance(version, int) else 0
 
 
 def _position(conn: apsw.Connection) -> int:
@@ -348,7 +341,8 @@ def _position(conn: apsw.Connection) -> int:
 
 
 def _cursors(conn: apsw.Connection, sites: Collection[bytes]) -> list[Cursor]:
-    found = (ledger.own_peer_cursor(conn, site_id) for site_id in sites)
+    # In one order, whatever the process: a simulated history is the same each time.
+    found = (ledger.own_peer_cursor(conn, site_id) for site_id in sorted(sites))
     return [cursor for cursor in found if cursor is not None]
 
 
@@ -386,16 +380,11 @@ def _decoded(content: bytes) -> Publication | None:
 
 def _note(conn: apsw.Connection, site_id: bytes, publication: Publication) -> None:
     if publication.complete:
-        mark = Cursor(site_id, publication.epoch, publication.version)
-        note_mark(conn, mark, publication.position, publication.peers)
+        if publication.position:
+            step = Step(publication.version, publication.position)
+            translation.note_steps(conn, site_id, publication.epoch, [step])
+        note_peers(conn, publication.peers)
 
 
-def _forget_old_entries(conn: apsw.Connection) -> None:
-    """Of the oldest entries keep what holds for all of them together."""
-    row: Any = conn.execute(
-        "SELECT sequence FROM replicell_log_entries ORDER BY sequence DESC LIMIT 1 OFFSET ?", (_KEPT_ENTRIES,)
-    ).fetchone()
-    if row is not None:
-        oldest = conn.execute("SELECT min(lower) FROM replicell_log_entries WHERE sequence <= ?", row).get
-        conn.execute("DELETE FROM replicell_log_entries WHERE sequence < ?", row)
-        conn.execute("UPDATE replicell_log_entries SET lower = ? WHERE sequence = ?", (oldest, *row))
+def _nothing_to_store(conn: apsw.Connection, cursor: Cursor) -> None:
+    return

@@ -14,19 +14,18 @@ from functools import partial
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from replicell.persisters.crsqlite.catalog import Catalog
-from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync.announcements import SchemaPolicy, adopt_tables
-from replicell.sync.backplane import journal
+from replicell.sync.backplane import journal, translation
 from replicell.sync.backplane.entries import (
     AskRows,
     Beacon,
     Company,
     Part,
-    Repair,
     decode_part,
     decode_publication,
     decode_telling,
@@ -137,7 +136,8 @@ class RoomLink:
         self._position = 0
         self._noted = 0
         self._deferred: list[tuple[int, Part]] = []
-        self._told = 0
+        self._told = (0, 0)
+        self._early: dict[bytes, Beacon] = {}
         self._bytes_since_snapshot = 0
         self._counted_from = 0
         self._compacting = False
@@ -193,7 +193,7 @@ class RoomLink:
 
     def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
         """Return the version up to which a client has everything, by its cursors at other nodes (read)."""
-        return journal.translate(conn, cursors)
+        return translation.translate(conn, cursors)
 
     async def _live(self) -> None:
         while True:
@@ -238,6 +238,7 @@ class RoomLink:
         self._position = self._counted_from = state.position
         self._noted = state.pushed
         self._deferred = []
+        self._early.clear()
         # What was being applied when the log was left may be committed, and nobody was told.
         self._room.changed()
         self._target = await log.last()
@@ -310,14 +311,17 @@ class RoomLink:
             parked=self._publisher.parked,
             batch=self._room.next_batch(),
         )
-        self._took_in(await self._db.write(apply, origin=self._origin))
+        self._came_from_log(await self._db.write(apply, origin=self._origin))
 
     def _took_in(self, taken: TakenIn) -> None:
         for refusal in taken.refused:
             _log.error("room %r: a change of another node does not fit: %s", self._name, refusal.reason)
+        self._room.committed(taken, LOG_SITE_ID)
+
+    def _came_from_log(self, taken: TakenIn) -> None:
         if taken.after > taken.before:
             self._publisher.came_from_log(taken.before, taken.after)
-        self._room.committed(taken, LOG_SITE_ID)
+        self._took_in(taken)
 
     async def _adopt(self, tables: list[TableAnnouncement]) -> None:
         adopt = partial(adopt_tables, catalog=self._catalog, tables=tables, policy=self._schema_policy)
@@ -334,6 +338,8 @@ class RoomLink:
         self._position = max(self._position, position)
         if self._position >= self._target:
             self._caught_up.set()
+        for beacon in [each for each in self._early.values() if each.needed <= self._position]:
+            self._job(self._note_peers(self._early.pop(beacon.run)))
 
     async def _compact(self, log: RoomLog) -> None:
         """Keep a snapshot in place of the entries, once these are more than the room itself."""
@@ -342,7 +348,7 @@ class RoomLink:
             await asyncio.sleep(random.random() * self._options.snapshot_jitter)
             if self._bytes_since_snapshot > await self._db.read(_size):
                 if await log.snapshot_position() <= self._counted_from:
-                    await save_snapshot(log, self._db, self._catalog)
+                    await save_snapshot(log, self._db)
                 self._bytes_since_snapshot = 0
                 self._counted_from = self._position
         finally:
@@ -353,7 +359,25 @@ class RoomLink:
         if snapshot is None:
             raise BackplaneError(f"the log of room {self._name!r} is trimmed, and there is no snapshot of it")
         await self._adopt(snapshot.tables)
-        await self._merge(snapshot.rows, snapshot.position, snapshot.parts)
+        if snapshot.unlogged:
+            # Of its cells the log may have older values, which are not in the snapshot any more.
+            merge_unlogged = partial(
+                journal.merge_unlogged,
+                catalog=self._catalog,
+                rows=snapshot.unlogged,
+                batch=self._room.next_batch(),
+            )
+            self._took_in(await self._db.write(merge_unlogged, origin=self._origin))
+            self._publisher.changed()
+        merge = partial(
+            journal.merge_snapshot,
+            catalog=self._catalog,
+            rows=snapshot.rows,
+            position=snapshot.position,
+            parts=snapshot.parts,
+            batch=self._room.next_batch(),
+        )
+        self._came_from_log(await self._db.write(merge, origin=self._origin))
         position = snapshot.position
         _log.info("room %r: a snapshot of %d changes was merged", self._name, len(snapshot.rows))
         self._bytes_since_snapshot = 0
@@ -373,7 +397,7 @@ class RoomLink:
             if loop.time() >= checked_at + self._options.check_interval and self.settled:
                 checked_at = loop.time()
                 digest = await self._repairer.digest(self._position)
-            if digest or (self.settled and (self._publisher.has_sites or self._told != self._room.version)):
+            if digest or (self.settled and (self._publisher.has_sites or self._told != self._news)):
                 await self._tell(log, digest)
 
     async def _note_pushed(self) -> None:
@@ -383,23 +407,28 @@ class RoomLink:
             self._noted = pushed
             await self._db.write(partial(journal.note_pushed, pushed=self._noted), origin=self._origin)
 
+    @property
+    def _news(self) -> tuple[int, int]:
+        return self._room.version, self._position
+
     async def _tell(self, log: RoomLog, digest: list[int]) -> None:
-        sites = self._publisher.take_sites(_PEERS_AT_ONCE)
-        epoch, version, position, peers = await self._db.read(
-            partial(journal.read_beacon, catalog=self._catalog, sites=sites)
-        )
-        if not self.settled or version > self._publisher.pushed:
+        news, sites = self._news, self._publisher.take_sites(_PEERS_AT_ONCE)
+        state = await self._db.read(partial(journal.read_beacon, catalog=self._catalog, sites=sites))
+        if not self.settled or state.version > self._publisher.pushed:
             self._publisher.return_sites(sites)
             return
-        if position != self._repairer.position:
-            digest = []
-        needed = max(position, self._publisher.needed)
-        await log.tell(
-            encode_telling(
-                Beacon(self._run, self._db.site_id, epoch, version, position, needed, peers, digest)
-            )
+        beacon = Beacon(
+            self._run,
+            self._db.site_id,
+            state.epochs,
+            state.steps,
+            state.position,
+            max(state.position, self._publisher.needed),
+            state.peers,
+            digest if state.position == self._repairer.position else [],
         )
-        self._told = self._room.version
+        await log.tell(encode_telling(beacon))
+        self._told = news
 
     def _hear(self, log: RoomLog, payload: bytes) -> None:
         try:
@@ -411,15 +440,14 @@ class RoomLink:
             return
         match telling:
             case Beacon():
-                if telling.needed <= self._position:
-                    self._job(self._note(telling))
+                self._job(self._note(telling))
                 self._compare(telling, log)
             case Company():
                 self._relay.hear(telling)
             case AskRows(asked=asked) if asked == self._run:
-                self._job(self._repairer.answer(telling, log))
-            case Repair(asked=asked) if asked == self._run:
-                self._job(self._repair(telling))
+                repetition = self._repairer.answer(telling)
+                if repetition is not None:
+                    self._publisher.repeat(repetition)
             case _:
                 return
 
@@ -436,24 +464,21 @@ class RoomLink:
             self._job(self._tell(log, self._repairer.own))
 
     async def _note(self, beacon: Beacon) -> None:
-        mark = Cursor(beacon.site_id, beacon.epoch, beacon.version)
-        note = partial(journal.note_mark, mark=mark, position=beacon.position, peers=beacon.peers)
-        await self._db.write(note, origin=self._origin)
-
-    async def _repair(self, repair: Repair) -> None:
-        await self._adopt(repair.tables)
-        await self._merge(repair.rows, 0, [])
-
-    async def _merge(self, rows: list[Change], position: int, parts: list[tuple[Any, ...]]) -> None:
-        merge = partial(
-            journal.merge_from_log,
-            catalog=self._catalog,
-            rows=rows,
-            position=position,
-            parts=parts,
-            batch=self._room.next_batch(),
+        note = partial(
+            translation.note_told_steps, site_id=beacon.site_id, epochs=beacon.epochs, steps=beacon.steps
         )
-        self._took_in(await self._db.write(merge, origin=self._origin))
+        await self._db.write(note, origin=self._origin)
+        if beacon.needed <= self._position:
+            await self._note_peers(beacon)
+        else:
+            earlier = self._early.get(beacon.run)
+            known = (*(earlier.peers if earlier is not None else ()), *beacon.peers)
+            peers = {cursor.site_id: cursor for cursor in known}
+            self._early[beacon.run] = msgspec.structs.replace(beacon, peers=list(peers.values()))
+
+    async def _note_peers(self, beacon: Beacon) -> None:
+        if beacon.peers:
+            await self._db.write(partial(journal.note_peers, peers=beacon.peers), origin=self._origin)
 
     def _job(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -10,8 +11,9 @@ from itertools import islice
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import journal
-from replicell.sync.backplane.entries import Part, Publication, cut
+from replicell.sync.backplane.entries import REPEATED, Part, Publication, cut
 from replicell.sync.backplane.interface import RoomLog
+from replicell.sync.backplane.repair import Repetition
 
 __all__ = ["Publisher"]
 
@@ -37,6 +39,7 @@ class Publisher:
         self._idle = asyncio.Event()
         self._publishing = True
         self._waiting: list[Callable[[], None]] = []
+        self._repetitions: deque[Repetition] = deque()
         self._sites: set[bytes] = set()
         self._push_all_until = 0
         self._cookie: object = None
@@ -100,7 +103,14 @@ class Publisher:
     def came_back(self, part: Part) -> None:
         """An own entry was read from the log."""
         if part.last:
-            self._returned, self._returned_at = part.batch, part.until
+            self._returned = part.batch
+            if part.since != REPEATED:
+                self._returned_at = part.until
+
+    def repeat(self, repetition: Repetition) -> None:
+        """Publish something once more, in between what is new."""
+        self._repetitions.append(repetition)
+        self._dirty.set()
 
     def take_sites(self, count: int) -> set[bytes]:
         """Take out some clients that the other nodes are to be told about."""
@@ -140,6 +150,7 @@ class Publisher:
             for confirmed in waiting:
                 confirmed()
             self._idle.set()
+            await self._repeat_next(log)
 
     async def _publish_all(self, log: RoomLog) -> None:
         """Publish all that was committed when this was called."""
@@ -181,14 +192,23 @@ class Publisher:
                 self._cookie = found.cookie
             await self._append(log, found.publication)
 
-    async def _append(self, log: RoomLog, publication: Publication) -> None:
+    async def _repeat_next(self, log: RoomLog) -> None:
+        if self._repetitions:
+            publication = await self._repetitions[0].next()
+            if publication is None:
+                self._repetitions.popleft()
+            else:
+                await self._append(log, publication, REPEATED)
+            self._dirty.set()
+
+    async def _append(self, log: RoomLog, publication: Publication, since: int | None = None) -> None:
         self._batch += 1
         parts = cut(
             publication,
             run=self._run,
             site_id=self._db.site_id,
             batch=self._batch,
-            since=self.pushed,
+            since=self.pushed if since is None else since,
             max_payload=log.max_payload,
         )
         for part, payload in parts:

@@ -1,35 +1,75 @@
-"""Anti-entropy: nodes that stand at the same place of a room's log compare their content, and fetch from each
-other what differs.
+"""Anti-entropy: nodes that stand at the same place of a room's log compare their content, and what differs is
+published once more.
 
 That should never be; it is for what nobody has thought of: entries that somebody has purged from the stream,
-a file that was edited by other means, a disk that forgot.
+a file that was edited by other means, a disk that forgot. What is published for one node is in the log for
+all, those that come later among them, and may be as big as anything in the log.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import Collection
 from functools import partial
 from hashlib import blake2b
 from typing import Final
 from zlib import crc32
 
+import apsw
 import msgspec
 
 from replicell.persisters.crsqlite.catalog import Catalog
-from replicell.persisters.crsqlite.changes import Change, Page, cut_parts, read_page
+from replicell.persisters.crsqlite.changes import Change, Resume, read_page
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.epochs import current_epoch
 from replicell.sync.announcements import announce
-from replicell.sync.backplane.entries import AskRows, Beacon, Repair, encode_telling
-from replicell.sync.backplane.interface import RoomLog
+from replicell.sync.backplane.entries import AskRows, Beacon, Publication
 
-__all__ = ["BUCKETS", "Repairer"]
+__all__ = ["BUCKETS", "Repairer", "Repetition"]
 
 BUCKETS: Final = 64
 """How many parts the content is divided into, by the rows' keys."""
 
-_log = logging.getLogger("replicell.sync.backplane")
+_MOST_ASKED: Final = 3
+"""So often the same difference is asked about; if that does not help, they do not take the same tables."""
+_MOST_REMEMBERED: Final = 100 * BUCKETS
+
 _pack = msgspec.msgpack.Encoder().encode
+
+
+class Repetition:
+    """Publishes again what a room holds in some parts, its tables first.
+
+    Args:
+        db: The room's database.
+        catalog: The database's catalogue.
+        buckets: The numbers of the parts.
+    """
+
+    def __init__(self, db: CrSqliteDatabase, catalog: Catalog, buckets: Collection[int]) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._wanted = frozenset(buckets)
+        self._content: _Content | None = None
+
+    async def next(self) -> Publication | None:
+        """Return the next publication, None after the last one."""
+        if self._content is None:
+            self._content = _Content(self._db, self._catalog)
+            return await self._db.read(self._tables)
+        while (changes := await self._content.next()) is not None:
+            rows = [change for change in changes if _bucket(change) in self._wanted]
+            if rows:
+                return await self._db.read(partial(self._publication, rows=rows))
+        return None
+
+    def _tables(self, conn: apsw.Connection) -> Publication:
+        latest = self._catalog.latest_version(conn)
+        return Publication(current_epoch(conn), latest, 0, False, announce(conn, self._catalog), [], [])
+
+    def _publication(self, conn: apsw.Connection, rows: list[Change]) -> Publication:
+        latest = self._catalog.latest_version(conn)
+        return Publication(current_epoch(conn), latest, 0, False, None, rows, [])
 
 
 class Repairer:
@@ -50,7 +90,9 @@ class Repairer:
         self.position = -1
         """Where the node was in the log when the newest digest was taken."""
         self._version = -1
-        self._settled: set[tuple[int, ...]] = set()
+        self._compared: set[tuple[int, ...]] = set()
+        self._answered: set[int] = set()
+        self._asked: Counter[tuple[int, int, int]] = Counter()
         self.own: list[int] = []
         """The newest digest, empty for none."""
 
@@ -64,54 +106,60 @@ class Repairer:
         if (before, position) == (self._version, self.position):
             return []
         digest = [0] * BUCKETS
-        async for changes in self._everything():
+        content = _Content(self._db, self._catalog)
+        while (changes := await content.next()) is not None:
             for change in changes:
                 digest[_bucket(change)] ^= _fingerprint(change)
         if await self._db.read(self._catalog.latest_version) != before:
             return []
         self._version, self.position, self.own = before, position, digest
-        self._settled.clear()
+        self._compared.clear()
+        self._answered.clear()
         return digest
 
     def compare(self, beacon: Beacon) -> AskRows | None:
         """Return what to ask another node for, None if nothing differs that has not been asked for before."""
         if len(beacon.digest) != BUCKETS or beacon.position != self.position:
             return None
-        differing = [
-            bucket
-            for bucket, (ours, theirs) in enumerate(zip(self.own, beacon.digest, strict=True))
-            if ours != theirs
-        ]
         known = tuple(beacon.digest)
-        if not differing or known in self._settled:
+        if known in self._compared:
             return None
-        self._settled.add(known)
-        return AskRows(self._run, beacon.run, differing)
+        self._compared.add(known)
+        differing = [
+            (bucket, ours, theirs)
+            for bucket, (ours, theirs) in enumerate(zip(self.own, beacon.digest, strict=True))
+            if ours != theirs and self._asked[bucket, ours, theirs] < _MOST_ASKED
+        ]
+        if not differing:
+            return None
+        if len(self._asked) > _MOST_REMEMBERED:
+            self._asked.clear()
+        self._asked.update(differing)
+        return AskRows(self._run, beacon.run, [bucket for bucket, _, _ in differing])
 
-    async def answer(self, ask: AskRows, log: RoomLog) -> None:
-        """Tell a node what it has asked for."""
-        wanted = set(ask.buckets)
-        limit = log.max_payload // 2
-        tables = await self._db.read(partial(announce, catalog=self._catalog))
-        async for changes in self._everything():
-            rows = [change for change in changes if _bucket(change) in wanted]
-            for part in cut_parts(rows, limit):
-                payload = encode_telling(Repair(self._run, ask.run, tables, part))
-                if len(payload) <= log.max_payload:
-                    await log.tell(payload)
-                else:
-                    _log.error("a value is too big to be told to another node: it is not repaired")
+    def answer(self, ask: AskRows) -> Repetition | None:
+        """Return what to publish for a node that has asked, None if it was published for another one."""
+        buckets = set(ask.buckets) - self._answered
+        self._answered |= buckets
+        return Repetition(self._db, self._catalog, buckets) if buckets else None
 
-    async def _everything(self) -> AsyncIterator[list[Change]]:
-        since, page = 0, await self._read(0, None)
-        while page.changes:
-            yield page.changes
-            since = since if page.resume is not None else page.until
-            page = await self._read(since, page)
 
-    async def _read(self, since: int, previous: Page | None) -> Page:
-        resume = previous.resume if previous is not None else None
-        return await self._db.read(partial(read_page, catalog=self._catalog, since=since, resume=resume))
+class _Content:
+    """All of a room's changes, page by page."""
+
+    def __init__(self, db: CrSqliteDatabase, catalog: Catalog) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._since = 0
+        self._resume: Resume | None = None
+
+    async def next(self) -> list[Change] | None:
+        page = await self._db.read(
+            partial(read_page, catalog=self._catalog, since=self._since, resume=self._resume)
+        )
+        self._since = self._since if page.resume is not None else page.until
+        self._resume = page.resume
+        return page.changes or None
 
 
 def _bucket(change: Change) -> int:

@@ -8,7 +8,7 @@ and entries may only be dropped when what was in them is as safe as they were.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -19,11 +19,10 @@ from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.connection import close_connection, open_connection
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.sync.announcements import announce
-from replicell.sync.backplane import journal
 from replicell.sync.backplane.interface import RoomLog
+from replicell.sync.ledger import LOG_SITE_ID
 from replicell.sync.messages import TableAnnouncement
 
 __all__ = ["Snapshot", "bootstrap", "read_snapshot", "save_snapshot"]
@@ -35,19 +34,20 @@ class Snapshot(NamedTuple):
     Args:
         position: The sequence of the log up to which it has everything.
         tables: Its tables.
-        rows: Its changes, all of them.
+        rows: Its changes that the log had.
+        unlogged: Those that came into the file before they were in the log.
         parts: Pieces of publications that had not come whole, rows of the journal.
     """
 
     position: int
     tables: list[TableAnnouncement]
     rows: list[Change]
+    unlogged: list[Change]
     parts: list[tuple[Any, ...]]
 
 
-async def save_snapshot(log: RoomLog, db: CrSqliteDatabase, catalog: Catalog) -> bool:
+async def save_snapshot(log: RoomLog, db: CrSqliteDatabase) -> bool:
     """Keep a snapshot of a room as it is now; False if a newer one is kept already."""
-    await db.write(partial(_mark_own, catalog=catalog))
     with TemporaryDirectory(prefix="replicell-") as folder:
         path = Path(folder) / "snapshot.db"
         position = await asyncio.to_thread(_copy, db.path, path)
@@ -81,13 +81,6 @@ async def read_snapshot(log: RoomLog) -> Snapshot | None:
         return None if position is None else await asyncio.to_thread(_read, path, position)
 
 
-def _mark_own(conn: apsw.Connection, catalog: Catalog) -> None:
-    """Note for the readers of the snapshot how far this node is."""
-    epoch, version, position, _ = journal.read_beacon(conn, catalog, ())
-    site_id: Any = conn.execute("SELECT crsql_site_id()").get
-    journal.note_mark(conn, Cursor(bytes(site_id), epoch, version), position)
-
-
 def _copy(source: str, target: Path) -> int:
     """Copy a database beside its own connection, and return the position that the copy has."""
     conn = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READONLY)
@@ -107,15 +100,29 @@ def _copy(source: str, target: Path) -> int:
 def _read(path: Path, position: int) -> Snapshot:
     conn, catalog = open_connection(path), Catalog()
     try:
+        unlogged_cells = {(row.table, row.pk, row.cid) for row in _read_unlogged(conn, catalog)}
         rows: list[Change] = []
-        since = 0
-        page = read_page(conn, catalog, since)
-        rows.extend(page.changes)
-        while page.resume is not None or page.until < catalog.latest_version(conn):
-            since = since if page.resume is not None else page.until
-            page = read_page(conn, catalog, since, resume=page.resume)
-            rows.extend(page.changes)
+        unlogged: list[Change] = []
+        for row in _read_all(conn, catalog, 0):
+            (unlogged if (row.table, row.pk, row.cid) in unlogged_cells else rows).append(row)
         parts: Any = conn.execute("SELECT * FROM replicell_log_parts").fetchall()
-        return Snapshot(position, announce(conn, catalog), rows, parts)
+        return Snapshot(position, announce(conn, catalog), rows, unlogged, parts)
     finally:
         close_connection(conn)
+
+
+def _read_unlogged(conn: apsw.Connection, catalog: Catalog) -> Iterator[Change]:
+    state: Any = conn.execute("SELECT pushed, push_all_until FROM replicell_log").fetchone()
+    pushed, push_all_until = state
+    return _read_all(conn, catalog, pushed, exclude=None if pushed < push_all_until else LOG_SITE_ID)
+
+
+def _read_all(
+    conn: apsw.Connection, catalog: Catalog, since: int, exclude: bytes | None = None
+) -> Iterator[Change]:
+    page = read_page(conn, catalog, since, exclude=exclude)
+    yield from page.changes
+    while page.resume is not None or page.until < catalog.latest_version(conn):
+        since = since if page.resume is not None else page.until
+        page = read_page(conn, catalog, since, exclude=exclude, resume=page.resume)
+        yield from page.changes

@@ -9,7 +9,13 @@ import apsw
 import pytest
 
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
-from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch, current_epoch, is_known
+from replicell.persisters.crsqlite.epochs import (
+    Cursor,
+    begin_epoch,
+    current_epoch,
+    is_known,
+    recent_epochs,
+)
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
 
 SITE = b"s" * 16
@@ -87,3 +93,12 @@ def test_a_cursor_of_an_epoch_that_never_was_is_not_known(conn: apsw.Connection)
     opened(conn)
 
     assert not is_known(conn, Cursor(SITE, b"x" * 16, 0))
+
+
+def test_the_newest_epochs_are_told_with_the_last_version_in_each(conn: apsw.Connection) -> None:
+    first = opened(conn)
+    write(conn, 3)
+    second, third = opened(conn), opened(conn)
+    write(conn, 2)
+    assert recent_epochs(conn, 10) == [(third, 5), (second, 3), (first, 3)]
+    assert recent_epochs(conn, 2) == [(third, 5), (second, 3)]

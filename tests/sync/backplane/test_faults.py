@@ -15,6 +15,7 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.client import SyncClient
 from replicell.sync.errors import SyncTimeoutError
+from replicell.sync.limits import Limits
 from replicell.sync.server import SyncServer
 from replicell.sync.status import SyncStatus
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
@@ -219,4 +220,39 @@ async def test_nodes_find_out_that_they_differ_and_fetch_from_each_other_what_th
     c = await open_database("c", with_table=False)
     await open_client(c, f"{two.url}/room")
     await eventually(c, lambda: has_rows(c, 31))
+    await sync_b.close()
+
+
+async def test_a_purged_value_that_is_bigger_than_an_entry_is_repaired_at_the_nodes_and_in_the_log(
+    hub: InProcessBackplane, open_node: OpenNode, open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    checking = LinkOptions(beacon_interval=0.05, check_interval=0.05)
+    limits = Limits(message_bytes=8 * 1024 * 1024)
+    one, two = [await open_node(name, link_options=checking, limits=limits) for name in "12"]
+    a, b, c, d = [await open_database(name) for name in "abcd"]
+    sync_a = await open_client(a, f"{one.url}/room", max_message_size=8 * 1024 * 1024)
+    sync_b = await open_client(b, f"{two.url}/room", max_message_size=8 * 1024 * 1024)
+    await put(a, "0", "everywhere")
+    await eventually(b, lambda: has_rows(b, 1))
+    await two.close()
+    big = "0123456789" * 250_000
+    await put(a, "big", big)
+    await sync_a.wait_until_synced(PATIENCE)
+    log = await hub.open_room("room")
+    hub.lose("room", await log.last())
+    await put(a, "end", "after the hole")
+    await sync_a.wait_until_synced(PATIENCE)
+
+    two = await open_node("2", link_options=checking, limits=limits)
+    await open_client(c, f"{two.url}/room", max_message_size=8 * 1024 * 1024)
+    await eventually(c, lambda: has_rows(c, 3))
+    assert (await rows(c))["big"] == big
+
+    # Who comes later finds it in the log, without anybody to compare with.
+    await one.close()
+    await two.close()
+    three = await open_node("3", limits=limits)
+    sync_d = await open_client(d, f"{three.url}/room", max_message_size=8 * 1024 * 1024)
+    await sync_d.wait_until_synced(PATIENCE)
+    assert await rows(d) == await rows(a)
     await sync_b.close()

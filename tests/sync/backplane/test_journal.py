@@ -1,10 +1,8 @@
-"""A node's journal: positions, what is published, pieces that come one by one, and cursors of other nodes."""
+"""A node's journal: positions, what is published, and pieces that come one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,59 +12,20 @@ from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync import ledger
 from replicell.sync.backplane import journal
-from replicell.sync.backplane.entries import Part, Publication, cut, decode_part
-from replicell.sync.jobs import TakenIn
+from replicell.sync.backplane.entries import Part, cut, decode_part
 from replicell.sync.ledger import LOG_SITE_ID
-from tests.sync.support import Site
-
-OWN_RUN, OTHER_RUN = b"own run.", b"another."
-OTHER = b"another node's id"[:16]
-EPOCH = b"e" * 16
-CLIENT = b"a client's id..."
-
-
-class NodeSite(Site):
-    """A node's database with a journal."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with transaction(self.conn):
-            ledger.create_ledger(self.conn)
-            journal.begin(self.conn, self.catalog, "the log")
-        self.site_id = bytes(self.value("SELECT crsql_site_id()"))
-
-    def value(self, sql: str, *bindings: Any) -> Any:
-        return self.conn.execute(sql, bindings).get
-
-    @property
-    def version(self) -> int:
-        return self.catalog.latest_version(self.conn)
-
-    def apply(self, *parts: tuple[int, Part], pushed: int = 0) -> TakenIn:
-        with transaction(self.conn):
-            return journal.apply_parts(
-                self.conn,
-                self.catalog,
-                parts,
-                run=OWN_RUN,
-                site_id=self.site_id,
-                pushed=pushed,
-                parked=0,
-                batch=1,
-            )
-
-    def unpublished(self, pushed: int = 0, *, sites: Sequence[bytes] = (), until: int = 0) -> Publication:
-        with transaction(self.conn, immediate=False):
-            found = journal.read_unpublished(
-                self.conn,
-                self.catalog,
-                pushed=pushed,
-                parked=0,
-                push_all_until=until,
-                cookie=None,
-                sites=sites,
-            )
-        return found.publication
+from tests.sync.backplane.node_sites import (
+    CLIENT,
+    EPOCH,
+    OTHER,
+    OTHER_RUN,
+    OWN_RUN,
+    NodeSite,
+    cell,
+    one_part,
+    parts_of,
+    published,
+)
 
 
 @pytest.fixture
@@ -74,34 +33,6 @@ def site() -> Iterator[NodeSite]:
     made = NodeSite()
     yield made
     made.close()
-
-
-def cell(key: str, text: str) -> Change:
-    return Change("todo", pack_key((key,)), "text", text, 1, 1, 0, 1)
-
-
-def published(
-    *rows: Change, version: int = 1, position: int = 0, peers: Sequence[Cursor] = ()
-) -> Publication:
-    return Publication(EPOCH, version, position, True, None, list(rows), list(peers))
-
-
-def parts_of(
-    publication: Publication,
-    *,
-    batch: int = 1,
-    run: bytes = OTHER_RUN,
-    site_id: bytes = OTHER,
-    size: int = 10**6,
-) -> list[Part]:
-    return [
-        part for part, _ in cut(publication, run=run, site_id=site_id, batch=batch, since=0, max_payload=size)
-    ]
-
-
-def one_part(publication: Publication, **options: Any) -> Part:
-    (part,) = parts_of(publication, **options)
-    return part
 
 
 def test_a_publication_comes_out_of_its_entries_as_it_went_in(site: NodeSite) -> None:
@@ -208,44 +139,11 @@ def test_how_far_another_node_has_a_client_counts_here_until_the_client_comes(si
     assert site.unpublished(sites=[CLIENT]).peers == [Cursor(CLIENT, b"f" * 16, 15)]
 
 
-def test_a_cursor_at_another_node_is_translated_to_a_version_up_to_which_all_is_known(site: NodeSite) -> None:
-    versions = []
-    for number in range(1, 5):
-        # At its version n the other node had all entries before its own n-th.
-        publication = published(cell(str(number), "x"), version=number, position=10 * number - 1)
-        site.apply((10 * number, one_part(publication, batch=number)), pushed=site.version)
-        versions.append(site.version)
-    with transaction(site.conn):
-        site.conn.execute("UPDATE replicell_log SET pushed = ?", (site.version,))
-    translate = partial(journal.translate, site.conn)
-    assert translate([Cursor(OTHER, EPOCH, 3)]) == versions[1]
-    assert translate([Cursor(OTHER, EPOCH, 99)]) == versions[2]
-    assert translate([Cursor(OTHER, b"f" * 16, 3)]) == 0
-    assert translate([Cursor(CLIENT, EPOCH, 3)]) == 0
-    assert translate([]) == 0
-
-
-def test_what_is_not_published_yet_is_above_every_translated_version(site: NodeSite) -> None:
-    site.put("own", "not published")
-    site.apply((10, one_part(published(cell("a", "x"), version=5, position=9))))
-    assert journal.translate(site.conn, [Cursor(OTHER, EPOCH, 5)]) == 0
-
-
-def test_own_entries_of_an_earlier_life_may_be_here_already(site: NodeSite) -> None:
-    site.put("own", "from before")
-    site.put("later", "x")
-    own = published(cell("own", "from before"), version=1, position=0)
-    site.apply((10, one_part(own, run=OTHER_RUN, site_id=site.site_id)), pushed=site.version)
-    site.apply((20, one_part(published(cell("a", "x"), version=7, position=9))), pushed=site.version)
-    # Whoever has all before entry 10 need not have what it brought, which stands at version 1 here.
-    assert journal.translate(site.conn, [Cursor(OTHER, EPOCH, 7)]) == 0
-
-
 def test_a_snapshot_moves_the_position_and_brings_the_pieces_that_wait(site: NodeSite) -> None:
     first, *rest = parts_of(published(cell("a", "x" * 3000)), size=1500)
     row = (first.site_id, first.run, first.batch, first.number, first.chunk)
     with transaction(site.conn):
-        journal.merge_from_log(site.conn, site.catalog, [cell("b", "y")], position=5, batch=1, parts=[row])
+        journal.merge_snapshot(site.conn, site.catalog, [cell("b", "y")], position=5, parts=[row], batch=1)
     site.apply(*enumerate(rest, start=6))
     assert site.rows() == {"a": "x" * 3000, "b": "y"}
     assert site.unpublished().rows == []
@@ -257,3 +155,23 @@ def test_parked_changes_are_published_and_those_of_the_log_are_not(site: NodeSit
         ledger.park(site.conn, CLIENT, [unknown])
         ledger.park(site.conn, LOG_SITE_ID, [Change("later", pack_key(("b",)), "text", "too", 1, 1, 0, 0)])
     assert site.unpublished().rows == [unknown]
+
+
+def test_what_the_log_did_not_have_when_a_snapshot_was_made_is_published_by_whoever_merges_it(
+    site: NodeSite,
+) -> None:
+    with transaction(site.conn):
+        journal.merge_unlogged(site.conn, site.catalog, [cell("a", "x")], batch=1)
+    with transaction(site.conn):
+        journal.merge_snapshot(site.conn, site.catalog, [cell("b", "y")], position=5, parts=[], batch=2)
+    assert site.rows() == {"a": "x", "b": "y"}
+    assert [change.val for change in site.unpublished().rows] == ["x"]
+
+
+def test_a_publication_says_nothing_of_positions_while_something_waits_for_its_table(site: NodeSite) -> None:
+    site.apply((7, one_part(published(cell("a", "x")))))
+    site.put("b", "own")
+    assert site.unpublished().position == 7
+    unknown = Change("later", pack_key(("a",)), "text", "waits", 1, 1, 0, 0)
+    site.apply((8, one_part(published(unknown), batch=2)))
+    assert site.unpublished().position == 0

@@ -1,4 +1,4 @@
-"""Fingerprints of a room's content, and what is asked for when they differ."""
+"""Fingerprints of a room's content, and what is asked for and published once more when they differ."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import create_table
-from replicell.sync.backplane import InProcessBackplane, LinkOptions
-from replicell.sync.backplane.entries import AskRows, Beacon, Repair, decode_telling
-from replicell.sync.backplane.repair import BUCKETS, Repairer
+from replicell.sync.backplane import LinkOptions
+from replicell.sync.backplane.entries import AskRows, Beacon, Publication
+from replicell.sync.backplane.repair import BUCKETS, Repairer, Repetition
 from replicell.sync.errors import SyncError
 from tests.sync.support import TODO, put
 
@@ -27,7 +27,7 @@ async def db(tmp_path: Path) -> AsyncIterator[CrSqliteDatabase]:
 
 
 def beacon(digest: list[int], position: int) -> Beacon:
-    return Beacon(OTHER, b"s" * 16, b"e" * 16, 1, position, position, [], digest)
+    return Beacon(OTHER, b"s" * 16, [], [], position, position, [], digest)
 
 
 async def test_equal_content_has_equal_fingerprints_whatever_the_order_it_was_written_in(
@@ -72,27 +72,52 @@ async def test_nothing_is_looked_at_again_as_long_as_nothing_has_changed(db: CrS
     assert await repairer.digest(8)
 
 
-async def test_the_answer_holds_the_rows_of_the_parts_that_were_asked_for(
+async def publications(repetition: Repetition) -> list[Publication]:
+    found: list[Publication] = []
+    while (publication := await repetition.next()) is not None:
+        found.append(publication)
+    return found
+
+
+async def test_the_answer_publishes_the_rows_of_the_parts_that_were_asked_for_in_pages_and_the_tables_first(
     db: CrSqliteDatabase,
 ) -> None:
-    hub = InProcessBackplane()
-    log = await hub.open_room("room")
-    heard: list[bytes] = []
-    await log.listen(heard.append)
     for number in range(200):
         await put(db, str(number), "x" * 20_000)
-    repairer = Repairer(ONE, db, Catalog())
-    await repairer.answer(AskRows(OTHER, ONE, list(range(BUCKETS // 2))), log)
+    answer = Repairer(ONE, db, Catalog()).answer(AskRows(OTHER, ONE, list(range(BUCKETS // 2))))
+    assert answer is not None
+    tables, *pages = await publications(answer)
+    assert [table.name for table in tables.tables or []] == ["todo"]
+    assert len(pages) > 1
+    assert 50 < len({row.pk for page in pages for row in page.rows}) < 150
+    assert not any(page.complete or page.position or page.peers for page in (tables, *pages))
 
-    # What is told is heard in the next turn of the loop.
-    await db.execute("SELECT 1")
-    answers = [telling for payload in heard if isinstance(telling := decode_telling(payload), Repair)]
-    assert len(answers) > 1
-    assert max(map(len, heard)) <= log.max_payload
-    keys = {row.pk for answer in answers for row in answer.rows}
-    assert 50 < len(keys) < 150
-    assert {answer.asked for answer in answers} == {OTHER}
-    await log.close()
+
+async def test_what_two_nodes_ask_for_is_published_once(db: CrSqliteDatabase) -> None:
+    await put(db, "1", "x")
+    repairer = Repairer(ONE, db, Catalog())
+    assert repairer.answer(AskRows(OTHER, ONE, [1, 2])) is not None
+    assert repairer.answer(AskRows(b"a third.", ONE, [2, 1])) is None
+    assert repairer.answer(AskRows(b"a third.", ONE, [2, 3])) is not None
+    await repairer.digest(7)
+    assert repairer.answer(AskRows(OTHER, ONE, [1, 2])) is not None
+
+
+async def test_a_difference_that_stays_is_asked_about_three_times(db: CrSqliteDatabase) -> None:
+    await put(db, "1", "x")
+    repairer = Repairer(ONE, db, Catalog())
+    ours = await repairer.digest(1)
+    theirs = [fingerprint ^ 1 for fingerprint in ours]
+    asked = 0
+    for position in range(2, 10):
+        await repairer.digest(position)
+        asked += repairer.compare(beacon(theirs, position)) is not None
+    assert asked == 3
+    await put(db, "1", "y")
+    ours_now = await repairer.digest(10)
+    again = repairer.compare(beacon(theirs, 10))
+    assert again is not None
+    assert again.buckets == [bucket for bucket in range(BUCKETS) if ours[bucket] != ours_now[bucket]]
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
