@@ -163,6 +163,8 @@ class RoomHost:
         """Keep a room open for the length of the block."""
         opened = await self._acquire(name)
         opened.users += 1
+        # Another one may have come and gone while this one waited for the room to be opened.
+        self._keep(name)
         try:
             yield opened
         finally:
@@ -182,9 +184,7 @@ class RoomHost:
             await asyncio.wait(self._closers)
 
     async def _acquire(self, name: str) -> OpenRoom:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+        self._keep(name)
         opening = self._rooms.get(name)
         if opening is None:
             self._make_room_for(name)
@@ -197,6 +197,12 @@ class RoomHost:
             if self._rooms.get(name) is opening:
                 del self._rooms[name]
             raise
+
+    def _keep(self, name: str) -> None:
+        """Do not close a room that has been idle."""
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
 
     def _make_room_for(self, name: str) -> None:
         """Let an idle room go if there are as many as may be open; refuse the new one if none is idle."""

@@ -78,6 +78,33 @@ async def test_an_idle_room_stays_open_for_a_while_and_is_closed_with_the_host(h
     assert host.names == []
 
 
+async def test_a_room_stays_open_for_who_came_while_it_was_opened_and_another_left_at_once(
+    tmp_path: Path,
+) -> None:
+    host = RoomHost(
+        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(), idle_seconds=0.0
+    )
+    stays, idle = asyncio.Event(), asyncio.Event()
+
+    async def leave_at_once() -> None:
+        async with host.entered("room"):
+            # What is due at the same time as the closing of an idle room, and was planned later.
+            asyncio.get_running_loop().call_later(0.0, idle.set)
+
+    async def stay() -> None:
+        async with host.entered("room") as opened:
+            await stays.wait()
+            assert host.names == ["room"]
+            await opened.db.execute("SELECT 1")
+
+    first, second = asyncio.create_task(leave_at_once()), asyncio.create_task(stay())
+    await first
+    await idle.wait()
+    stays.set()
+    await second
+    await host.close()
+
+
 def test_a_room_that_is_not_open_has_no_content(tmp_path: Path) -> None:
     from replicell.persisters.crsqlite.database import CrSqliteDatabase
 
