@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import Page
+
+from tests.e2e.notebooks.browser import PATIENCE
 
 __all__ = ["Kernel", "Lab", "running_lab", "write_notebook"]
 
@@ -51,6 +54,12 @@ class Kernel:
         assert answer["status"] == "ok", answer
         # The text is the repr of a string of JSON.
         return json.loads(eval(answer["data"]["text/plain"], {"__builtins__": {}}))
+
+    def wait_for(self, expression: str, expected: object) -> None:
+        """Ask until an expression is what is expected: what happens in a page reaches the kernel later."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while (found := self.value(expression)) != expected:
+            assert time.monotonic() < deadline, f"{expression} is {found!r}, not {expected!r}"
 
     def close(self) -> None:
         self._client.stop_channels()

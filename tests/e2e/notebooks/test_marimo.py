@@ -125,8 +125,8 @@ def test_a_change_of_the_store_is_seen_in_the_page(page: Page) -> None:
 
 
 def test_dark_is_followed(page: Page) -> None:
-    assert dark(page, ".rc-table .rc-grid")
     expect(page.locator(".rc-table").first).to_have_attribute("data-theme", "dark")
+    assert dark(page, ".rc-table .rc-grid")
 
 
 def test_a_store_is_shown_as_html(page: Page) -> None:
