@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import chain
@@ -103,6 +104,9 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
             self.add_whole(rows)
         else:
             self._blocks.add(block)
+            if gc.isenabled():
+                # It will look at each new block once. At many of them together it would look for very long.
+                gc.collect(0)
 
     def touches(self, row_ids: Mapping[Id, object]) -> bool:
         """Tell whether anything of some rows is unsaved."""
