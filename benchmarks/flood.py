@@ -1,8 +1,9 @@
-"""Raw clients for the figures of limits: `python -m benchmarks.flood flood|edit URL [ROWS|COUNT]`.
+"""Raw clients for the figures of limits: `python -m benchmarks.flood flood|show|edit URL COUNT`.
 
 They speak the protocol without a database of their own, so that what is measured is the server. A flooder
-says "ready" and sends transactions as fast as they are taken, until it is ended; an editor makes one edit
-after the other and tells the seconds until each was acknowledged, as a JSON line.
+says "ready" and sends transactions of so many rows, or presence states of so many bytes, as fast as they
+are taken, until it is ended; an editor makes so many edits, one after the other, and tells the seconds until
+each was acknowledged, as a JSON line.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from itertools import count
 
 from websockets.exceptions import ConnectionClosed
@@ -20,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.raw_client import EPOCH, join
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
-from replicell.sync.messages import Ack, Changes, TableAnnouncement, decode, encode
+from replicell.sync.messages import Ack, Changes, Present, TableAnnouncement, decode, encode
 
 TODO = TableAnnouncement("todo", ["id"], ["text"], ["TEXT"])
 PAUSE = 0.01
@@ -33,8 +35,17 @@ def batch(version: int, keys: list[bytes]) -> bytes | str:
 
 async def flood(url: str, rows: int) -> None:
     """Send transactions of so many rows until the connection or the process ends."""
-    websocket, _ = await join(url, TODO)
     keys = [pack_key([f"flood {row}"]) for row in range(rows)]
+    await send_all(url, (batch(version, keys) for version in count(1)))
+
+
+async def show(url: str, size: int) -> None:
+    """Send presence states of so many bytes until the connection or the process ends."""
+    await send_all(url, (encode(Present(json.dumps({"at": f"{number:{size}}"}))) for number in count(1)))
+
+
+async def send_all(url: str, frames: Iterator[bytes | str]) -> None:
+    websocket, _ = await join(url, TODO)
 
     async def drain() -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -44,8 +55,8 @@ async def flood(url: str, rows: int) -> None:
     draining = asyncio.create_task(drain())
     print("ready", flush=True)
     with contextlib.suppress(ConnectionClosed):
-        for version in count(1):
-            await websocket.send(batch(version, keys))
+        for frame in frames:
+            await websocket.send(frame)
     await draining
 
 
@@ -70,5 +81,5 @@ async def edit(url: str, edits: int) -> None:
 
 
 if __name__ == "__main__":
-    work = {"flood": flood, "edit": edit}[sys.argv[1]]
+    work = {"flood": flood, "show": show, "edit": edit}[sys.argv[1]]
     asyncio.run(work(sys.argv[2], int(sys.argv[3])))

@@ -35,6 +35,8 @@ class Limits:
         columns: Columns of a table, beside its key.
         peers: Clients of a room that take part in presence; further ones are told so, and sync all the same.
         presence_bytes: The biggest presence state, as JSON.
+        presence_per_second: How many presence states of one client are taken a second; of what it shows
+            faster the latest counts.
         room_bytes: How big a room's database may become; changes that would make it bigger are refused by
             name, but deletions are taken until it is a tenth bigger still.
         handshake_seconds: Until when a new connection must have got through its handshakes.
@@ -61,6 +63,7 @@ class Limits:
     columns: int | None = None
     peers: int | None = 1000
     presence_bytes: int = 4096
+    presence_per_second: float | None = 50.0
     room_bytes: int | None = None
     handshake_seconds: float = 10.0
     idle_seconds: float | None = None

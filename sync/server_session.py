@@ -52,6 +52,7 @@ from replicell.sync.messages import (
 from replicell.sync.outbound import Outbound
 from replicell.sync.presence import Shown, peer_id, state_from_text
 from replicell.sync.session import Session
+from replicell.sync.showing import Showing
 from replicell.sync.snapshot_desk import SnapshotDesk
 
 if TYPE_CHECKING:
@@ -131,12 +132,17 @@ class ServerSession(Session):
         self._turn_size = turn_size
         self._snapshots = snapshots
         self._desk: SnapshotDesk | None = None
+        self._showing = Showing(emit, room.limits.presence_per_second, self._show)
         self._lease = _Lease()
         self._greeting: Greeting | None = None
         self._unconfirmed = False
         self.site_id = b""
         self.heard_at = 0.0
         """When the client said something last."""
+
+    @property
+    def busy(self) -> bool:
+        return super().busy or self._showing.is_flooded
 
     @property
     def delivered(self) -> int:
@@ -218,11 +224,13 @@ class ServerSession(Session):
                 read = partial(row_changes, catalog=self._catalog, table=table, pk=pk)
                 self._job("read", read, partial(self._row_read, number))
             case Present(state) if self.state == "live":
-                self._on_present(state)
+                self._showing.take(state)
             case _:
                 super()._on_message(message)
 
-    def _on_present(self, state: str | None) -> None:
+    def _show(self, state: str | None) -> None:
+        if self.state != "live":
+            return
         board, most = self._room.presence, self._room.limits.presence_bytes
         if state is None:
             board.leave(self)

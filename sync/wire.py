@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -121,7 +122,7 @@ class Wire:
             case Progress():
                 self._owner.on_progress()
             case Later(seconds, call):
-                asyncio.get_running_loop().call_later(seconds, call)
+                asyncio.get_running_loop().call_later(seconds, self._call, call)
 
     async def run(self, session: Session, first: bytes | str | None = None) -> None:
         """Run a session until the connection ends; frames that come faster than they are applied wait in the
@@ -180,6 +181,10 @@ class Wire:
             self._owner.on_progress()
 
         return replace(job, done=done)
+
+    def _call(self, call: Callable[[], object]) -> None:
+        call()
+        self._less_backlog.set()
 
     def _write(self, frame: bytes | str) -> None:
         # Straight into the socket's buffer while that is empty: the way through a task costs a turn of the

@@ -18,13 +18,17 @@ __all__ = ["limits_figures"]
 SECTION = "Limits"
 EDITS = 150
 ROUNDS = 3
-FLOODS = (("transactions of 1,000 rows", 1000), ("transactions of one row", 1))
+FLOODS = (
+    ("transactions of 1,000 rows", "flood", 1000),
+    ("transactions of one row", "flood", 1),
+    ("presence states of 1,000 bytes", "show", 1000),
+)
 ROOMS = (("in the same room", "room"), ("in another room", "other"))
 
 
 def limits_figures() -> Iterator[Figure]:
     """The lines of limits, measured by turns: quiet, flooded, quiet ..."""
-    for flood_name, rows in FLOODS:
+    for flood_name, work, size in FLOODS:
         with tempfile.TemporaryDirectory() as folder, python("benchmarks.sync_server", folder) as server:
             url = f"ws://localhost:{server.receive()['port']}"
             quiet: dict[str, list[float]] = {room: [] for _, room in ROOMS}
@@ -34,7 +38,7 @@ def limits_figures() -> Iterator[Figure]:
             for _ in range(ROUNDS):
                 for _, room in ROOMS:
                     quiet[room] += edit_times(f"{url}/{room}")
-                with flooding(f"{url}/room", rows):
+                with flooding(f"{url}/room", work, size):
                     # What the flooder may do at first, before it is held up, is over after these.
                     edit_times(f"{url}/room")
                     for _, room in ROOMS:
@@ -61,8 +65,8 @@ def edit_times(url: str) -> list[float]:
 
 
 @contextmanager
-def flooding(url: str, rows: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "benchmarks.flood", "flood", url, str(rows)]
+def flooding(url: str, work: str, size: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "benchmarks.flood", work, url, str(size)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.readline()

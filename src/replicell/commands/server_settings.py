@@ -193,6 +193,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     _limit("columns", int, "columns of a table"),
     _limit("peers", int, "clients of a room that take part in presence"),
     _limit("presence_bytes", int, "biggest presence state, as JSON"),
+    _limit(
+        "presence_per_second", float, "presence states of a client taken a second; of more the latest counts"
+    ),
     _limit("room_bytes", int, "size of a room's database"),
     _limit("handshake_seconds", float, "time for a new connection's handshakes"),
     _limit("idle_seconds", float, "time after which a client that says nothing is sent away"),
