@@ -149,6 +149,26 @@ def test_a_snapshot_moves_the_position_and_brings_the_pieces_that_wait(site: Nod
     assert site.unpublished().rows == []
 
 
+def test_who_begins_with_a_snapshot_amid_its_makers_publication_has_the_pieces_from_before(
+    site: NodeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, *rest = parts_of(published(cell("a", "x" * 3000)), run=OWN_RUN, site_id=site.site_id, size=1500)
+    site.apply((1, first))
+    waiting = site.conn.execute("SELECT * FROM replicell_log_parts").fetchall()
+
+    other = NodeSite()
+    with transaction(other.conn):
+        journal.merge_snapshot(other.conn, other.catalog, [], position=1, parts=waiting, batch=1)
+    other.apply(*enumerate(rest, start=2), run=OTHER_RUN)
+    assert other.rows() == {"a": "x" * 3000}
+    other.close()
+    assert caplog.text == ""
+
+    site.apply(*enumerate(rest, start=2))
+    assert site.value("SELECT count(*) FROM replicell_log_parts") == 0
+    assert site.rows() == {}
+
+
 def test_parked_changes_are_published_and_those_of_the_log_are_not(site: NodeSite) -> None:
     with transaction(site.conn):
         unknown = Change("later", pack_key(("a",)), "text", "waits", 1, 1, 0, 0)
