@@ -85,6 +85,5 @@ class Window:
             self._store.del_row("todo", row_id)
 
     def _selected(self) -> tuple[int, ...]:
-        # typeshed has no types for it.
-        selected: tuple[int, ...] = self.list.curselection()  # type: ignore[no-untyped-call]
+        selected: tuple[int, ...] = self.list.curselection()  # type: ignore[no-untyped-call]  # typeshed has no types for it
         return selected

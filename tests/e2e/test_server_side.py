@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ def lists(store: Store) -> dict[str, Any]:
     return store.get_table("lists")
 
 
+def has_lists(store: Store, expected: dict[str, Any]) -> bool:
+    return lists(store) == expected
+
+
 async def test_the_counts_follow_what_all_clients_write(tmp_path: Path, opened: Callable[..., Any]) -> None:
     words = ("examples.server_side.counts", "--port", "0", "--data-dir", str(tmp_path / "rooms"))
     async with program(*words) as url:
@@ -69,7 +74,7 @@ async def test_the_counts_follow_what_all_clients_write(tmp_path: Path, opened: 
         ben.store.set_row("todo", "3", {"text": "Rest"})
         expected: dict[str, Any] = {"shop": {"open": 1, "done": 1}, "inbox": {"open": 1, "done": 0}}
         for app in (anna, ben):
-            await until(app.store, lambda store=app.store: lists(store) == expected)  # type: ignore[misc]
+            await until(app.store, partial(has_lists, app.store, expected))
         ben.store.set_cell("todo", "1", "completed", True)
         ben.store.set_cell("todo", "3", "list", "shop")
         anna.store.del_row("todo", "2")

@@ -209,7 +209,7 @@ class TestOpeningARoom:
         self, open_server: OpenServer, tmp_path: Path
     ) -> None:
         with pytest.raises(SyncError, match="a function"):
-            SyncServer(tmp_path / "rooms").on_room("welcome")  # type: ignore[call-overload]
+            SyncServer(tmp_path / "rooms").on_room("welcome")  # type: ignore[call-overload]  # on purpose
         with pytest.raises(SyncClosedError):
             async with SyncServer(tmp_path / "rooms").open_room("room"):
                 pass
