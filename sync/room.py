@@ -127,6 +127,11 @@ class Room:
         """How many clients are connected."""
         return len(self._sessions)
 
+    @property
+    def tells_few(self) -> bool:
+        """Whether so few are connected that telling them all takes no time to speak of."""
+        return self.clients <= _FEW_CLIENTS
+
     def join(self, session: ServerSession) -> None:
         """A client has said who it is; an older connection of the same site id is closed."""
         older = self._sessions.get(session.site_id)
@@ -198,7 +203,7 @@ class Room:
             for until, authors, frames in self._gathering.take():
                 self._append(until, authors, frames)
             self._pump()
-        return self.clients * _SECONDS_A_CLIENT if self.clients > _FEW_CLIENTS else 0.0
+        return 0.0 if self.tells_few else self.clients * _SECONDS_A_CLIENT
 
     def _refill_ring(self) -> None:
         self._is_behind = False

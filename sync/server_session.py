@@ -411,11 +411,16 @@ class ServerSession(Session):
         """Also when the connection has gone meanwhile: the others are to have what was committed."""
         if taken is None:
             return
+        # A few others are told first, for whom the way is longer; of many none waits for all of them.
+        tells_others_first = self._room.tells_few
+        if tells_others_first:
+            self._room.committed(taken, self.site_id)
         if self.state != "closed" and self._inbound is not None:
             # Before the acknowledgement, so that who is synced knows what was refused.
             self._report(taken)
             self._inbound.applied()
-        self._room.committed(taken, self.site_id)
+        if not tells_others_first:
+            self._room.committed(taken, self.site_id)
         if self._inbound is not None:
             self._confirm_later(self._inbound)
 

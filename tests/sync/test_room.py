@@ -44,6 +44,8 @@ class Server:
     def __init__(self, conn: apsw.Connection) -> None:
         self._conn = conn
         self.rests: list[Later] = []
+        self.said: list[type[Message]] = []
+        """What kinds of messages all its clients have got, in order."""
         self.is_busy = False
         self.commits = 0
         self._jobs: list[Job[Any]] = []
@@ -120,6 +122,7 @@ class Client:
     def _emit(self, action: Action) -> None:
         if isinstance(action, Send):
             self.heard.append(decode(action.frame))
+            self._server.said.append(type(self.heard[-1]))
         elif isinstance(action, Job) and action.changes:
             self._server.room.intake.add(action)
         elif isinstance(action, Close):
@@ -149,6 +152,26 @@ def test_a_few_clients_are_told_of_each_commit_at_once(connection: apsw.Connecti
     assert reader.told == [(before, before + 1), (before + 1, before + 2)]
     assert author.told == []
     assert not server.rests
+
+
+def test_a_few_others_are_told_of_a_commit_before_its_author_is(connection: apsw.Connection) -> None:
+    server = Server(connection)
+    author, *_ = [Client(server, number) for number in range(1, 4)]
+    server.said.clear()
+
+    author.write("milk")
+
+    assert server.said == [Changes, Changes, Ack]
+
+
+def test_an_author_does_not_wait_until_many_others_are_told(connection: apsw.Connection) -> None:
+    server = Server(connection)
+    author, *others = [Client(server, number) for number in range(1, MANY)]
+    server.said.clear()
+
+    author.write("milk")
+
+    assert server.said == [Ack, *[Changes] * len(others)]
 
 
 def test_many_clients_are_told_of_a_lone_commit_at_once(connection: apsw.Connection) -> None:
