@@ -180,7 +180,6 @@ class TakenIn(NamedTuple):
     Args:
         before: The own latest version before.
         after: And after; the same if nothing was new.
-        epoch: The own epoch.
         refused: Changes that were not applied.
         parked: Changes that wait for their table or column.
         turned_away: How many more of those could not be kept.
@@ -191,7 +190,6 @@ class TakenIn(NamedTuple):
 
     before: int
     after: int
-    epoch: bytes
     refused: list[Refusal]
     parked: list[Refusal]
     turned_away: int
@@ -389,16 +387,17 @@ def take_in(
     turned_away = ledger.park(conn, site_id, [refusal.change for refusal in unknown]) if unknown else 0
     store_cursor(conn, _cursor_after(batches, site_id))
     after = catalog.version_of_last_tables(conn) if accepted else before
-    epoch = current_epoch(conn)
     frames = (
-        _encode_parts(epoch, before, after, batch, accepted, MAX_PAGE_BYTES)
+        _encode_parts(current_epoch(conn), before, after, batch, accepted, MAX_PAGE_BYTES)
         if batch is not None and after > before
         else []
     )
-    return TakenIn(before, after, epoch, refused, unknown, turned_away, frames)
+    return TakenIn(before, after, refused, unknown, turned_away, frames)
 
 
 def _cursor_after(batches: Sequence[Batch], site_id: bytes) -> Cursor:
+    if len(batches) == 1 and batches[0].whole:
+        return Cursor(site_id, batches[0].epoch, batches[0].until)
     whole = max((batch.until for batch in batches if batch.whole), default=0)
     begun = max((batch.until for batch in batches if not batch.whole), default=0)
     return Cursor(site_id, batches[-1].epoch, whole, begun)

@@ -183,7 +183,15 @@ class ServedConnection:
         seconds = self._turn.delay()
         if self._bucket is not None:
             seconds = max(seconds, self._bucket.take(job.changes))
-        timed = replace(job, function=partial(self._timed, asyncio.get_running_loop(), job))
+        merge = _Timed(job.function)
+        timed = Job(
+            job.mode,
+            merge,
+            partial(self._applied, job, merge),
+            partial(self._not_applied, job, merge),
+            job.changes,
+            job.batches,
+        )
         if seconds > 0:
             self._start(self._merge_later(timed, seconds))
         else:
@@ -192,28 +200,22 @@ class ServedConnection:
     def _merge(self, job: Job[Any]) -> None:
         self._opened.room.intake.add(self._wire.reported(job))
 
-    def _timed(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        job: Job[Any],
-        conn: apsw.Connection,
-        **options: int,
-    ) -> Any:
-        began = time.perf_counter()
-        taken = None
-        try:
-            taken = job.function(conn, **options)
-            return taken
-        finally:
-            seconds = time.perf_counter() - began
-            loop.call_soon_threadsafe(self._was_applied, job, taken, seconds)
-
-    def _was_applied(self, job: Job[Any], taken: TakenIn | None, seconds: float) -> None:
-        self._turn.used(seconds + job.batches * _SECONDS_A_BATCH)
-        self._counts.changes_in += job.changes
-        self._counts.apply_seconds.observe(seconds)
+    def _applied(self, job: Job[Any], merge: _Timed, taken: TakenIn | None) -> None:
+        self._note(job, merge)
         if taken is not None and (taken.refused or taken.parked):
             self._counts.refused_changes.update(refusal.code for refusal in (*taken.refused, *taken.parked))
+        job.done(taken)
+
+    def _not_applied(self, job: Job[Any], merge: _Timed, error: BaseException) -> None:
+        self._note(job, merge)
+        job.failed(error)
+
+    def _note(self, job: Job[Any], merge: _Timed) -> None:
+        if not merge.seconds:
+            return  # It was never begun.
+        self._turn.used(merge.seconds + job.batches * _SECONDS_A_BATCH)
+        self._counts.changes_in += job.changes
+        self._counts.apply_seconds.observe(merge.seconds)
 
     async def _merge_later(self, job: Job[Any], seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -258,6 +260,23 @@ class ServedConnection:
             action.failed(error)
         else:
             action.done(refused)
+
+
+class _Timed:
+    """A merge that knows how long it took."""
+
+    __slots__ = ("_merge", "seconds")
+
+    def __init__(self, merge: Callable[..., Any]) -> None:
+        self._merge = merge
+        self.seconds = 0.0
+
+    def __call__(self, conn: apsw.Connection, **options: int) -> Any:
+        began = time.perf_counter()
+        try:
+            return self._merge(conn, **options)
+        finally:
+            self.seconds = time.perf_counter() - began
 
 
 async def _from_shelf(

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
@@ -180,7 +179,7 @@ class Wire:
             self._less_backlog.set()
             self._owner.on_progress()
 
-        return replace(job, done=done)
+        return Job(job.mode, job.function, done, job.failed, job.changes, job.batches)
 
     def _call(self, call: Callable[[], object]) -> None:
         call()

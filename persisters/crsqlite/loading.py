@@ -69,8 +69,9 @@ class Loader:
             The rows, with the new `Seen` as their version.
         """
         schemas = self._schemas.read(connection)
-        content = self.collect(connection, schemas, seen, facts, held)
-        content.version = Seen(self.version(connection, schemas), schemas)
+        now = Seen(self.version(connection, schemas), schemas)
+        content = self._collect(connection, now, seen, facts, held)
+        content.version = now
         return content
 
     def collect(
@@ -79,10 +80,20 @@ class Loader:
         schemas: Mapping[str, TableSchema],
         seen: Seen | None,
         facts: SchemaFacts,
-        held: HeldRows = _NOTHING_HELD,
     ) -> LoadedContent:
         """Read the rows as :meth:`load` does, under known schemas, and leave the version to the caller."""
-        if seen is not None and seen.schemas is schemas and seen.version == self.version(connection, schemas):
+        now = Seen(self.version(connection, schemas), schemas)
+        return self._collect(connection, now, seen, facts, _NOTHING_HELD)
+
+    def _collect(
+        self,
+        connection: apsw.Connection,
+        now: Seen,
+        seen: Seen | None,
+        facts: SchemaFacts,
+        held: HeldRows,
+    ) -> LoadedContent:
+        if seen is not None and seen.schemas is now.schemas and seen.version == now.version:
             return LoadedContent()
         tables: dict[Id, LoadedTable] = {}
         values: LoadedTable | None = None

@@ -276,7 +276,7 @@ def apply_parts(
         taken = take_in(conn, catalog, batches, LOG_SITE_ID, store_position, trusted=True, batch=batch)
     else:
         store_position(conn, Cursor(LOG_SITE_ID, b"", 0))
-        taken = TakenIn(before, before, current_epoch(conn), [], [], 0, [])
+        taken = TakenIn(before, before, [], [], 0, [])
     translation.note_own_steps(conn, parts, run=run, previous=previous, after=taken.after)
     return taken
 
