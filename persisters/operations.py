@@ -14,6 +14,7 @@ from replicell.persisters.backoff import Backoff
 from replicell.persisters.content import LoadedContent, LoadedTable, SaveResult
 from replicell.persisters.errors import PersisterClosedError, PersisterError
 from replicell.persisters.interval import Interval
+from replicell.persisters.replies import at_once
 from replicell.persisters.status import Progress, ProgressListener, Status
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker
@@ -190,7 +191,7 @@ class Operations(ABC):
         self._load_wanted = False
         waiters = self._load_waiters.take()
         operation = self._begin(self._begin_load)
-        operation.add_done_callback(lambda done: self._finish(self._end_reading(done, waiters)))
+        at_once(operation, lambda done: self._finish(self._end_reading(done, waiters)))
 
     def _end_reading(self, done: asyncio.Future[LoadedContent], waiters: Waiters[bool]) -> _Settle:
         self._operation = None
@@ -272,7 +273,7 @@ class Operations(ABC):
         until = self._tracker.edits
         unsaved = self._tracker.take()
         operation = self._begin(lambda: self._begin_save(unsaved))
-        operation.add_done_callback(lambda done: self._finish(self._end_save(done, unsaved, until)))
+        at_once(operation, lambda done: self._finish(self._end_save(done, unsaved, until)))
 
     def _end_save(self, done: asyncio.Future[SaveResult], unsaved: UnsavedChanges, until: int) -> _Settle:
         self._operation = None

@@ -57,7 +57,7 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
     __slots__ = ("_blocks", "_noted_by", "_packed", "_shapes", "others")
 
     def __init__(self) -> None:
-        self._blocks = RowBlocks()
+        self._blocks: RowBlocks | None = None
         self._noted_by: object = None
         self._packed: dict[Id, PackedRow] = {}
         self._shapes: dict[tuple[Id, ...], tuple[Id, ...]] = {}
@@ -66,10 +66,9 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
 
     def add(self, row_id: Id, row: UnsavedRow) -> None:
         """Note what happened to a row after everything noted so far."""
-        block = self._blocks.find(row_id)
-        if block is not None:
-            self._split(block)
-        earlier = self.get(row_id)
+        if self._blocks is not None:
+            self._split(self._blocks, row_id)
+        earlier = self.find(row_id)
         now = row if earlier is None else earlier.followed_by(row)
         if now.state is RowState.WHOLE:
             self.others.pop(row_id, None)
@@ -94,8 +93,8 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
             rows: The rows, which are read and not kept.
             whole: What they are a part of; no row is in two parts of it.
         """
-        if not self._blocks:
-            self._noted_by = whole
+        if self._blocks is None:
+            self._blocks, self._noted_by = RowBlocks(), whole
         is_new = self._noted_by is whole and not any(
             noted and not noted.keys().isdisjoint(rows) for noted in (self._packed, self.others)
         )
@@ -113,12 +112,12 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
         return (
             not self._packed.keys().isdisjoint(row_ids)
             or not self.others.keys().isdisjoint(row_ids)
-            or (bool(self._blocks) and any(map(self._blocks.find, row_ids)))
+            or (self._blocks is not None and any(map(self._blocks.find, row_ids)))
         )
 
     def blocks(self) -> Iterator[RowBlock]:
         """Return the rows of which all cells are unsaved, those with the same cells together."""
-        yield from self._blocks
+        yield from self._blocks or ()
         by_shape: dict[tuple[Id, ...], list[Id]] = {}
         for row_id, row in self._packed.items():
             by_shape.setdefault(row[0], []).append(row_id)
@@ -131,7 +130,7 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
     def forget(self, rows_at_once: int) -> Iterator[None]:
         """See :meth:`UnsavedChanges.forget`."""
         freed = 0
-        while self._blocks:
+        while self._blocks is not None and self._blocks:
             freed += len(self._blocks.pop())
             if freed >= rows_at_once:
                 freed = 0
@@ -141,30 +140,40 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
                 self._packed.popitem()
             yield
 
-    def _split(self, block: RowBlock) -> None:
+    def _split(self, blocks: RowBlocks, row_id: Id) -> None:
         """Pack the rows of a block one by one, because one of them changes."""
-        self._blocks.remove(block)
-        for row_id, *cells in block:
-            self._pack(row_id, block.cell_ids, cells)
+        block = blocks.find(row_id)
+        if block is not None:
+            blocks.remove(block)
+            for packed_id, *cells in block:
+                self._pack(packed_id, block.cell_ids, cells)
 
     def _pack(self, row_id: Id, cell_ids: tuple[Id, ...], cells: Iterable[Any]) -> None:
         self._packed[row_id] = (self._shapes.setdefault(cell_ids, cell_ids), *cells)
 
-    def __getitem__(self, row_id: Id) -> UnsavedRow:
+    def find(self, row_id: Id) -> UnsavedRow | None:
+        """Return what is unsaved of a row."""
+        row = self.others.get(row_id)
+        if row is not None:
+            return row
         packed = self._packed.get(row_id)
         if packed is not None:
             return UnsavedRow(dict(zip(packed[0], packed[1:], strict=True)), RowState.WHOLE)
-        block = self._blocks.find(row_id)
-        return self.others[row_id] if block is None else UnsavedRow(block.row(row_id), RowState.WHOLE)
+        block = None if self._blocks is None else self._blocks.find(row_id)
+        return None if block is None else UnsavedRow(block.row(row_id), RowState.WHOLE)
 
-    def __contains__(self, row_id: object) -> bool:
-        return row_id in self._packed or row_id in self.others or self._blocks.find(row_id) is not None
+    def __getitem__(self, row_id: Id) -> UnsavedRow:
+        row = self.find(row_id)
+        if row is None:
+            raise KeyError(row_id)
+        return row
 
     def __iter__(self) -> Iterator[Id]:
-        return chain(chain.from_iterable(block.row_ids for block in self._blocks), self._packed, self.others)
+        in_blocks = chain.from_iterable(block.row_ids for block in self._blocks or ())
+        return chain(in_blocks, self._packed, self.others)
 
     def __len__(self) -> int:
-        return sum(map(len, self._blocks)) + len(self._packed) + len(self.others)
+        return sum(map(len, self._blocks or ())) + len(self._packed) + len(self.others)
 
 
 class UnsavedChanges:
@@ -207,7 +216,7 @@ class UnsavedChanges:
     def row(self, table_id: Id, row_id: Id) -> UnsavedRow | None:
         """Return what is unsaved of a row."""
         rows = self.tables.get(table_id)
-        return None if rows is None else rows.get(row_id)
+        return None if rows is None else rows.find(row_id)
 
     def touches(self, table_id: Id, row_ids: Mapping[Id, object]) -> bool:
         """Tell whether anything of some rows is unsaved."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import apsw
 
@@ -28,6 +29,7 @@ __all__ = [
     "switch_to_wal",
     "transaction",
     "translated",
+    "translation",
 ]
 
 _NEWEST_FILE_FORMAT = 2
@@ -81,12 +83,7 @@ def close_connection(connection: apsw.Connection) -> None:
     connection.close()
 
 
-@contextmanager
-def transaction(
-    connection: apsw.Connection,
-    immediate: bool = True,
-    after_failure: Callable[[apsw.Connection], object] | None = None,
-) -> Iterator[None]:
+class transaction:
     """Run a block in one transaction: committed at its end, rolled back if it raises.
 
     Args:
@@ -95,17 +92,40 @@ def transaction(
             anybody else wrote in between, so only readers should pass False.
         after_failure: Called with the connection after a rollback.
     """
-    connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
+
+    __slots__ = ("_after_failure", "_begin", "_connection")
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        immediate: bool = True,
+        after_failure: Callable[[apsw.Connection], object] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._begin = "BEGIN IMMEDIATE" if immediate else "BEGIN"
+        self._after_failure = after_failure
+
+    def __enter__(self) -> None:
+        self._connection.execute(self._begin)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
         # A full disk has already rolled back by itself.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        if after_failure is not None:
-            after_failure(connection)
-        raise
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        if self._after_failure is not None:
+            self._after_failure(self._connection)
 
 
 @contextmanager
@@ -124,6 +144,15 @@ def translated(name: str) -> Iterator[None]:
         if replacement is None:
             raise
         raise replacement from error
+
+
+def translation(error: BaseException, name: str) -> BaseException:
+    """Return replicell's error for one that tells about the file, and any other as it is."""
+    replacement = _translation(error, name)
+    if replacement is None:
+        return error
+    replacement.__cause__ = error
+    return replacement
 
 
 def refuse_newer_format(name: str) -> None:
@@ -162,7 +191,7 @@ def is_closed(connection: apsw.Connection) -> bool:
     return False
 
 
-def _translation(error: apsw.Error, name: str) -> DatabaseError | None:
+def _translation(error: BaseException, name: str) -> DatabaseError | None:
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return DatabaseBusyError(

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple
 import apsw
 
 from replicell.persisters.errors import ConfigError, DatabaseClosedError, WrongThreadError
+from replicell.persisters.replies import Reply
 from replicell.persisters.sqlite.connection import close_connection, open_connection
 from replicell.persisters.sqlite.prefetch import Prefetch
 from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
@@ -156,7 +157,7 @@ class SqliteDatabase:
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
-    def read(self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
+    def read(self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts) -> Reply[_T]:
         """Call a function with the connection in a transaction that sees one state of the database.
 
         Calls are run in the order in which they were made, and begin whether or not they are awaited.
@@ -177,7 +178,7 @@ class SqliteDatabase:
 
     def write(
         self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts, origin: object = None
-    ) -> asyncio.Future[_T]:
+    ) -> Reply[_T]:
         """Call a function with the connection in a transaction that holds the write lock and is committed.
 
         If the function raises, everything is rolled back. Otherwise the listeners of :meth:`on_change` are
@@ -200,7 +201,7 @@ class SqliteDatabase:
 
     def run(
         self, function: Callable[[apsw.Connection, *_Ts], _T], *args: *_Ts, origin: object = None
-    ) -> asyncio.Future[_T]:
+    ) -> Reply[_T]:
         """Call a function with the connection outside a transaction, so that it can begin its own.
 
         See :meth:`write` for the rest.
@@ -283,7 +284,7 @@ class SqliteDatabase:
 
     def _submit(
         self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
-    ) -> asyncio.Future[Any]:
+    ) -> Reply[Any]:
         worker = self._worker
         if worker is None or self._opening is not None:
             raise DatabaseClosedError(f"{self._path} is closed: await open() before using it.")

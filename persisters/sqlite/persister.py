@@ -90,10 +90,9 @@ class SqlitePersister(Persister):
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
         facts, is_loading = self._tracker.schema(), self.is_auto_loading()
         writing = self._database.run(self._save, unsaved, facts, is_loading, origin=self)
-        return asyncio.ensure_future(self._saved(writing, unsaved))
+        return writing.mapped(lambda save: self._saved(save, unsaved))
 
-    async def _saved(self, writing: asyncio.Future[Save], unsaved: UnsavedChanges) -> SaveResult:
-        save = await writing
+    def _saved(self, save: Save, unsaved: UnsavedChanges) -> SaveResult:
         self._mode.on_saved(save, unsaved)
         if save.has_effects and self.is_auto_loading():
             asyncio.get_running_loop().call_soon(self._on_medium_change)

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import apsw
 
 from replicell.persisters.errors import DatabaseClosedError, DatabaseError
-from replicell.persisters.sqlite.connection import transaction, translated
+from replicell.persisters.replies import Reply
+from replicell.persisters.sqlite.connection import transaction, translated, translation
 from replicell.persisters.sqlite.prefetch import Found, Prefetch
 
 __all__ = ["DatabaseChange", "Engine", "Mode", "Worker"]
@@ -110,7 +111,7 @@ class Worker:
         self.has_listeners = False
         self.prefetches: tuple[Prefetch[Any], ...] = ()
         """What to read after commits, for those who are told of them."""
-        self.started: asyncio.Future[None] = loop.create_future()
+        self.started: Reply[None] = Reply(loop=loop)
         self._thread = threading.Thread(target=self._main, name=f"replicell {name}", daemon=True)
         self._thread.start()
 
@@ -121,22 +122,22 @@ class Worker:
 
     def submit(
         self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
-    ) -> asyncio.Future[Any]:
+    ) -> Reply[Any]:
         """Queue a job; cancelling its future before it has begun takes it out again."""
         if self.is_stopping:
             raise DatabaseClosedError(f"{self._name} is closed: open it before using it.")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put(_Job(mode, function, args, origin, future))
-        return future
+        reply: Reply[Any] = Reply(loop=self._loop)
+        self._jobs.put(_Job(mode, function, args, origin, reply))
+        return reply
 
-    def stop(self) -> asyncio.Future[None]:
+    def stop(self) -> Reply[None]:
         """Queue the end: what is queued already runs first, then the connection is closed."""
-        future = self.submit(Mode.STOP, _nothing, ())
+        reply = self.submit(Mode.STOP, _nothing, ())
         self.is_stopping = True
-        return future
+        return reply
 
     def join(self) -> None:
-        """Wait for the thread, which ends at once after the future of :meth:`stop` is settled."""
+        """Wait for the thread, which ends at once after the reply of :meth:`stop` is settled."""
         self._thread.join()
 
     def _main(self) -> None:
@@ -175,21 +176,20 @@ class Worker:
         if job.mode is Mode.STOP:
             self._finish(job)
             return False
-        if job.future.cancelled():
+        if job.reply.cancelled():
             return True
         result, error, change = None, None, None
         findings: _Findings = ()
         try:
-            with translated(self._name):
-                result, wrote = self._run(job)
+            result, wrote = self._run(job)
             if wrote and self.has_listeners:
                 change = DatabaseChange(job.origin)
         except BaseException as raised:
-            error = raised
+            error = translation(raised, self._name)
         # Who has queued more would have to wait, and one read after that will find as much.
         if change is not None and self.prefetches and self._jobs.empty():
             findings = self._prefetch(job.origin)
-        return self._deliver(job.future, result, error, change, findings)
+        return self._deliver(job.reply, result, error, change, findings)
 
     def _prefetch(self, origin: object) -> _Findings:
         findings: list[tuple[Prefetch[Any], Found[Any]]] = []
@@ -212,16 +212,21 @@ class Worker:
         connection = self._connection
         if connection is None:
             raise DatabaseClosedError(f"{self._name} could not be reopened: close it and open it again.")
+        if self._tell_sql is None:
+            return self._call(connection, job)
         with self._told(connection):
-            match job.mode:
-                case Mode.READ:
-                    return _read(connection, job.function, job.args), False
-                case Mode.WRITE:
-                    self._engine.before_writing(connection)
-                    return _write(connection, job, self._engine)
-                case _:
-                    self._engine.before_writing(connection)
-                    return _run(connection, job, self._engine)
+            return self._call(connection, job)
+
+    def _call(self, connection: apsw.Connection, job: _Job) -> tuple[Any, bool]:
+        match job.mode:
+            case Mode.READ:
+                return _read(connection, job.function, job.args), False
+            case Mode.WRITE:
+                self._engine.before_writing(connection)
+                return _write(connection, job, self._engine)
+            case _:
+                self._engine.before_writing(connection)
+                return _run(connection, job, self._engine)
 
     @contextmanager
     def _told(self, connection: apsw.Connection) -> Iterator[None]:
@@ -260,7 +265,7 @@ class Worker:
         except BaseException as raised:
             error = raised
         self._connection = None
-        self._deliver(job.future, None, error, None)
+        self._deliver(job.reply, None, error, None)
 
     def _poll(self) -> None:
         if self._connection is None:
@@ -280,35 +285,30 @@ class Worker:
 
     def _deliver(
         self,
-        future: asyncio.Future[Any],
+        reply: Reply[Any],
         result: object,
         error: BaseException | None,
         change: DatabaseChange | None,
         findings: _Findings = (),
     ) -> bool:
-        return self._call_soon(self._settle, future, result, error, change, findings)
+        return self._call_soon(self._settle, reply, result, error, change, findings)
 
     def _settle(
         self,
-        future: asyncio.Future[Any],
+        reply: Reply[Any],
         result: object,
         error: BaseException | None,
         change: DatabaseChange | None,
         findings: _Findings,
     ) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(result)
-            elif isinstance(error, StopIteration):
-                future.set_exception(RuntimeError(f"the function raised {error!r}"))
-            else:
-                future.set_exception(error)
+        go_on = reply.settle(result, error)
         if change is not None:
             for prefetch, found in findings:
                 prefetch.show(found)
             self._tell(change)
             for prefetch, _ in findings:
                 prefetch.show(None)
+        go_on()
 
     def _call_soon(self, function: Callable[..., None], *args: object) -> bool:
         """Tell whether the loop is still there; without it nobody can use the connection any more."""
@@ -323,7 +323,7 @@ class Worker:
 
 
 class _Job:
-    __slots__ = ("args", "function", "future", "mode", "origin")
+    __slots__ = ("args", "function", "mode", "origin", "reply")
 
     def __init__(
         self,
@@ -331,13 +331,13 @@ class _Job:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         origin: object,
-        future: asyncio.Future[Any],
+        reply: Reply[Any],
     ) -> None:
         self.mode = mode
         self.function = function
         self.args = args
         self.origin = origin
-        self.future = future
+        self.reply = reply
 
 
 def _read(connection: apsw.Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
