@@ -55,11 +55,12 @@ def room_file_name(name: str) -> str:
     >>> room_file_name("my-room")
     'my-room.db'
     >>> room_file_name("Team/plans")
-    '%54eam%2Fplans.db'
+    '=54eam=2Fplans.db'
     """
-    # Capitals are escaped too, because some file systems do not tell them from small letters.
+    # Capitals are escaped too, because some file systems do not tell them from small letters; and not with a
+    # percent sign, which programs that make a URI of a file's name take for an escape of their own.
     escaped = (
-        character if character in _PLAIN else "".join(f"%{byte:02X}" for byte in character.encode())
+        character if character in _PLAIN else "".join(f"={byte:02X}" for byte in character.encode())
         for character in name
     )
     return "".join(escaped) + ".db"
@@ -68,13 +69,13 @@ def room_file_name(name: str) -> str:
 def room_of_file(file_name: str) -> str | None:
     """Return the name of the room that a file holds, None for a file that is no room's.
 
-    >>> room_of_file("%54eam%2Fplans.db"), room_of_file("notes.txt")
+    >>> room_of_file("=54eam=2Fplans.db"), room_of_file("notes.txt")
     ('Team/plans', None)
     """
     if not file_name.endswith(".db"):
         return None
     try:
-        name = unquote(file_name.removesuffix(".db"), errors="strict")
+        name = unquote(file_name.removesuffix(".db").replace("=", "%"), errors="strict")
     except UnicodeDecodeError:
         return None
     return name if name and room_file_name(name) == file_name else None
