@@ -157,9 +157,11 @@ class _InProcessLog:
 
     async def save_snapshot(self, content: Path, position: int) -> bool:
         await self._in_reach()
+        kept = await asyncio.to_thread(content.read_bytes)
+        # Another node may have kept a newer one meanwhile.
         if await self.snapshot_position() >= position:
             return False
-        self._topic.snapshot = (position, await asyncio.to_thread(content.read_bytes))
+        self._topic.snapshot = (position, kept)
         self._topic.entries = [entry for entry in self._topic.entries if entry.sequence > position]
         return True
 

@@ -48,6 +48,7 @@ _PIECE_OVERHEAD: Final = 4096
 
 _IN_PROCESS: Final = 10158
 _FULL: Final = 10077
+_WRONG_LAST_SEQUENCE: Final = (10071, 10164)
 _NO_MESSAGE: Final = 10037
 
 
@@ -118,8 +119,23 @@ class JetStreamLog:
             await stop()
 
     async def save_snapshot(self, content: Path, position: int) -> bool:
-        if await self.snapshot_position() >= position:
-            return False
+        while True:
+            kept = await self._manifest()
+            if kept is not None and int(kept["position"]) >= position:
+                return False
+            try:
+                await self._keep(content, position, after=kept)
+            except _OvertakenError:
+                # Another node has kept one meanwhile, and has purged pieces of this one.
+                continue
+            return True
+
+    async def _keep(self, content: Path, position: int, after: dict[str, Any] | None) -> None:
+        """Keep a snapshot in place of another one.
+
+        Raises:
+            _OvertakenError: Another node has put one in that place.
+        """
         snapshot = os.urandom(8).hex()
         first = pieces = 0
         size = min(_PIECE, self._max_payload - _PIECE_OVERHEAD)
@@ -132,14 +148,24 @@ class JetStreamLog:
                 first = first or sequence
                 pieces += 1
         manifest = {"snapshot": snapshot, "position": position, "first": first, "pieces": pieces}
-        sequence = await self._store(
-            self._snapshots, self._manifest_subject, json.dumps(manifest).encode(), snapshot
-        )
+        try:
+            sequence = await self._store(
+                self._snapshots,
+                self._manifest_subject,
+                json.dumps(manifest).encode(),
+                snapshot,
+                after=0 if after is None else int(after["sequence"]),
+            )
+        except _OvertakenError:
+            kept = await self._manifest()
+            # An attempt whose answer was lost overtakes itself.
+            if kept is None or kept["snapshot"] != snapshot:
+                raise
+            sequence = int(kept["sequence"])
         # The entry at the position stays, so that the room's newest sequence can always be found.
         await self._purge(self._backplane.stream, self._subject, position)
         await self._purge(self._snapshots, self._pieces_subject, first)
         await self._purge(self._snapshots, self._manifest_subject, sequence)
-        return True
 
     async def load_snapshot(self, target: Path) -> int | None:
         while (manifest := await self._manifest()) is not None:
@@ -177,18 +203,33 @@ class JetStreamLog:
 
     # -- appending --
 
-    async def _store(self, stream: str, subject: str, payload: bytes, message_id: str) -> int:
-        """Publish until it is acknowledged; by the id it counts once, however many attempts get through."""
+    async def _store(
+        self, stream: str, subject: str, payload: bytes, message_id: str, *, after: int | None = None
+    ) -> int:
+        """Publish until it is acknowledged; by the id it counts once, however many attempts get through.
+
+        Args:
+            stream: The stream.
+            subject: The subject.
+            payload: What to publish.
+            message_id: The id.
+            after: The sequence that must be the subject's newest; None for any.
+
+        Raises:
+            _OvertakenError: It is not.
+        """
         if len(payload) > self._max_payload:
             raise BackplaneError(f"an entry of {len(payload)} bytes is too big: cut it into parts")
         headers = {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
+        if after is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
         delay = _FIRST_DELAY
         doubtful = False
         while True:
             try:
                 reply = await self._backplane.request(subject, payload, headers)
                 answer: dict[str, Any] = json.loads(reply.data) if reply.data else {}
-                if "seq" in answer:
+                if "error" not in answer and "seq" in answer:
                     if doubtful:
                         # It was away for a moment: is it still the one that has all the entries before?
                         await self._backplane.verify(self._identity)
@@ -197,6 +238,8 @@ class JetStreamLog:
                 error = answer.get("error", {})
                 if error.get("err_code") == _FULL:
                     _log.error("the stream %r is full: nothing is acknowledged until it has room", stream)
+                elif error.get("err_code") in _WRONG_LAST_SEQUENCE:
+                    raise _OvertakenError(f"{subject}: {error.get('description')}")
                 elif error.get("err_code") != _IN_PROCESS and error.get("code") != 503:
                     raise BackplaneError(f"the stream {stream!r} refuses an entry: {error}")
             except UnreachableError as error:
@@ -283,7 +326,7 @@ class JetStreamLog:
         if message is None:
             return None
         manifest: dict[str, Any] = json.loads(base64.b64decode(message["data"]))
-        return manifest
+        return {**manifest, "sequence": message["seq"]}
 
     async def _pieces(self, manifest: dict[str, Any]) -> AsyncIterator[bytes]:
         """Read the pieces in their order.
@@ -343,6 +386,10 @@ class JetStreamLog:
                 self._check_identity()
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
+
+
+class _OvertakenError(BackplaneError):
+    """Somebody else has published where this was to be the next."""
 
 
 def _next_piece(read: Callable[[int], bytes], size: int) -> bytes:

@@ -394,7 +394,9 @@ class RoomLink:
             await self._apply_deferred()
             await self._note_pushed()
             digest: list[int] = []
-            if loop.time() >= checked_at + self._options.check_interval and self.settled:
+            # Own entries are in the content before the position says so; a lost one never comes back.
+            intervals = 1 if self._publisher.all_is_back else 2
+            if loop.time() >= checked_at + intervals * self._options.check_interval and self.settled:
                 checked_at = loop.time()
                 digest = await self._repairer.digest(self._position)
             if digest or (self.settled and (self._publisher.has_sites or self._told != self._news)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,18 @@ from replicell.sync.server import SyncServer
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
+
+
+class Listening(logging.Handler):
+    """Sets an event when it is logged that a stream is full."""
+
+    def __init__(self, told: asyncio.Event) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "is full" in record.getMessage():
+            self._told.set()
 
 
 @pytest.fixture
@@ -159,3 +172,26 @@ async def test_a_slow_follower_costs_bounded_memory_and_misses_nothing(
         while len(found) < 301:
             found.extend(entry.payload for entry in await anext(coming))
     assert [entry.partition(b"x")[0] for entry in found[1:]] == [b"%d" % number for number in range(300)]
+
+
+async def test_a_stream_that_is_full_acknowledges_nothing_until_it_has_room(
+    backplane: JetStreamBackplane, stream: str
+) -> None:
+    log = await backplane.open_room("room")
+    first = await log.append(b"first", "first id")
+    configuration = (await backplane.api(f"STREAM.INFO.{stream}", {}))["config"]
+    answer = await backplane.api(f"STREAM.UPDATE.{stream}", {**configuration, "max_msgs": 1})
+    assert "error" not in answer
+    told = asyncio.Event()
+    logger, handler = logging.getLogger("replicell.sync.backplane"), Listening(told)
+    logger.addHandler(handler)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            appending = asyncio.create_task(log.append(b"second", "second id"))
+            await told.wait()
+            assert not appending.done()
+            await backplane.api(f"STREAM.UPDATE.{stream}", configuration)
+            assert await appending > first
+    finally:
+        logger.removeHandler(handler)
+        await log.close()

@@ -130,6 +130,42 @@ async def test_of_two_snapshots_the_newer_one_stays(log: RoomLog, tmp_path: Path
     assert await log.last() == sequences[2]
 
 
+async def test_of_two_snapshots_that_are_kept_at_the_same_time_the_newer_one_stays_too(
+    backplane: Backplane, log: RoomLog, tmp_path: Path
+) -> None:
+    other = await backplane.open_room("room")
+    sequences = [await log.append(bytes([number]), f"id {number}") for number in range(4)]
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old" * 2_000_000)
+    new.write_bytes(b"new")
+
+    async with asyncio.timeout(PATIENCE):
+        # The older one takes longer.
+        await asyncio.gather(log.save_snapshot(old, sequences[1]), other.save_snapshot(new, sequences[2]))
+        assert await log.load_snapshot(tmp_path / "loaded") == sequences[2]
+
+    assert (tmp_path / "loaded").read_bytes() == b"new"
+    assert [entry.payload for entry in await read(log, sequences[2], 1)] == [b"\x03"]
+    await other.close()
+
+
+async def test_of_two_snapshots_that_are_kept_at_the_same_time_neither_takes_the_others_pieces(
+    backplane: Backplane, log: RoomLog, tmp_path: Path
+) -> None:
+    other = await backplane.open_room("room")
+    sequences = [await log.append(bytes([number]), f"id {number}") for number in range(4)]
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    new.write_bytes(b"new" * 2_000_000)
+
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(other.save_snapshot(new, sequences[2]), log.save_snapshot(old, sequences[1]))
+        assert await log.load_snapshot(tmp_path / "loaded") == sequences[2]
+
+    assert (tmp_path / "loaded").read_bytes() == new.read_bytes()
+    await other.close()
+
+
 async def test_what_is_told_reaches_those_who_listen(backplane: Backplane, log: RoomLog) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     other = await backplane.open_room("room")
