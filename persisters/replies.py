@@ -22,7 +22,11 @@ class Reply(asyncio.Future[_T]):
     _then: Callable[[asyncio.Future[_T]], object] | None = None
 
     def call_at_once(self, then: Callable[[asyncio.Future[_T]], object]) -> None:
-        """Have one function called with the reply as soon as it is settled, or after it was cancelled."""
+        """Have one function called with the reply as soon as it is settled, now if it is, or after it was
+        cancelled."""
+        if self.done():
+            then(self)
+            return
         self._then = then
         self.add_done_callback(then)
 

@@ -62,7 +62,7 @@ def run_job(db: CrSqliteDatabase, job: Job[Any], origin: object) -> None:
     except Exception as error:
         asyncio.get_running_loop().call_soon(job.failed, error)
         return
-    future.add_done_callback(lambda done: _finish(job, done))
+    future.call_at_once(lambda done: _finish(job, done))
 
 
 def _finish(job: Job[Any], future: asyncio.Future[Any]) -> None:

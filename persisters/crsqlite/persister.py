@@ -16,6 +16,7 @@ from replicell.persisters.crsqlite.loading import HeldRows, Loader
 from replicell.persisters.crsqlite.saving import Saver
 from replicell.persisters.crsqlite.tables import MappedSchemas, Seen, TableMap
 from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.replies import Reply
 from replicell.persisters.schema_facts import SchemaFacts
 from replicell.persisters.sqlite.prefetch import Found, Prefetch
 from replicell.persisters.sqlite.worker import DatabaseChange
@@ -140,7 +141,7 @@ class CrSqlitePersister(Persister):
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
         ahead = self._read_ahead()
         if ahead is not None:
-            done = asyncio.get_running_loop().create_future()
+            done: Reply[LoadedContent] = Reply(loop=asyncio.get_running_loop())
             done.set_result(ahead)
             return done
         held: HeldRows = {}

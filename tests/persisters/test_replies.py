@@ -23,6 +23,15 @@ async def test_a_function_is_called_in_the_turn_in_which_the_reply_is_settled_an
     assert heard == [5]
 
 
+async def test_a_function_is_called_now_if_the_reply_is_settled_already() -> None:
+    reply, heard = new_reply(), list[int]()
+    reply.settle(5, None)()
+
+    at_once(reply, lambda done: heard.append(done.result()))
+
+    assert heard == [5]
+
+
 async def test_other_callbacks_and_who_awaits_it_hear_of_it_as_ever() -> None:
     reply, heard = new_reply(), list[str]()
     reply.add_done_callback(lambda done: heard.append("later"))

@@ -136,3 +136,11 @@ def scans(connection: apsw.Connection, statements: Iterable[str]) -> list[tuple[
             details = [str(line[3]) for line in plan]
             found += [(sql, detail) for detail in details if re.match("SCAN (todo|pks|base)", detail)]
     return found
+
+
+async def test_what_a_call_has_written_is_in_the_store_when_it_returns(file: Path) -> None:
+    async with large_table(file) as persister:
+        for rank in range(3):
+            await persister.database.execute("UPDATE todo SET rank = ? WHERE id = '7'", (-rank,))
+
+            assert persister.get_store().get_cell("todo", "7", "rank") == -rank
