@@ -183,12 +183,8 @@ def _changes_sql(table: str, key: list[str], columns: list[str]) -> str:
 
 
 def _row_sql(table: str, key: list[str], columns: list[str]) -> str:
-    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
-    return (
-        _select_sql(table, key, columns)
-        + f" WHERE clock.key = (SELECT __crsql_key FROM {_quoted(table + '__crsql_pks')} WHERE {same_key})"
-        " ORDER BY clock.col_name"
-    )
+    where = f" WHERE clock.key = {_row_number_sql(table, key)} ORDER BY clock.col_name"
+    return _select_sql(table, key, columns) + where
 
 
 def _select_sql(table: str, key: list[str], columns: list[str]) -> str:
@@ -208,22 +204,20 @@ def _select_sql(table: str, key: list[str], columns: list[str]) -> str:
 
 
 def _local_version_sql(table: str, key: list[str]) -> str:
-    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
-    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
-    return (
-        f"SELECT col_version FROM {clock}"
-        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key}) AND col_name = ?"
-    )
+    clock = _quoted(table + _CLOCK_SUFFIX)
+    return f"SELECT col_version FROM {clock} WHERE key = {_row_number_sql(table, key)} AND col_name = ?"
 
 
 def _stale_cells_sql(table: str, key: list[str]) -> str:
-    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
-    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
     return (
-        f"SELECT key, col_name FROM {clock}"
-        f" WHERE key = (SELECT __crsql_key FROM {keys} WHERE {same_key})"
-        " AND col_version = 0 AND col_name IS NOT '-1'"
+        f"SELECT key, col_name FROM {_quoted(table + _CLOCK_SUFFIX)}"
+        f" WHERE key = {_row_number_sql(table, key)} AND col_version = 0 AND col_name IS NOT '-1'"
     )
+
+
+def _row_number_sql(table: str, key: list[str]) -> str:
+    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
+    return f"(SELECT __crsql_key FROM {_quoted(table + '__crsql_pks')} WHERE {same_key})"
 
 
 def _latest_sql(tables: Iterable[str]) -> str:

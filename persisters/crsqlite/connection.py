@@ -48,22 +48,14 @@ def open_connection(
         DatabaseReadOnlyError: the file or its folder may not be written.
         ExtensionNotFoundError: cr-sqlite is not installed.
     """
-    name = os.fspath(path)
     library = extension_path()
-    with translated(name):
-        connection = apsw.Connection(name, vfs=vfs)
-        try:
-            connection.set_busy_timeout(round(busy_timeout * 1000))
-            plain.refuse_newer_format(name)
-            _refuse_newer_extension(connection, name)
-            # Half of an insert's time goes into statement journals unless they are kept in memory.
-            connection.execute("PRAGMA temp_store = MEMORY")
-            plain.switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
-            connection.execute("PRAGMA synchronous = NORMAL")
-            _load_extension(connection, library)
-        except BaseException:
-            connection.close()
-            raise
+    with plain.opening(path, busy_timeout, vfs) as connection:
+        _refuse_newer_extension(connection, os.fspath(path))
+        # Half of an insert's time goes into statement journals unless they are kept in memory.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        plain.switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _load_extension(connection, library)
     return connection
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "close_connection",
     "is_closed",
     "open_connection",
+    "opening",
     "refuse_newer_format",
     "switch_to_wal",
     "transaction",
@@ -55,23 +56,30 @@ def open_connection(
         DatabaseBusyError: another connection kept its lock for longer than ``busy_timeout``.
         DatabaseReadOnlyError: the file or its folder may not be written.
     """
+    with opening(path, busy_timeout, vfs) as connection:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        if connection.execute("PRAGMA page_count").get == 0:
+            switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
+        if connection.execute("PRAGMA journal_mode").get == "wal":
+            connection.execute("PRAGMA synchronous = NORMAL")
+        # This reads the schema, so that a damaged file is refused now and not at its first use.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    return connection
+
+
+@contextmanager
+def opening(path: str | os.PathLike[str], busy_timeout: float, vfs: str | None) -> Iterator[apsw.Connection]:
+    """Open an SQLite file for a block that makes the connection ready; if that fails it is closed again."""
     name = os.fspath(path)
     with translated(name):
         connection = apsw.Connection(name, vfs=vfs)
         try:
             connection.set_busy_timeout(round(busy_timeout * 1000))
             refuse_newer_format(name)
-            connection.execute("PRAGMA temp_store = MEMORY")
-            if connection.execute("PRAGMA page_count").get == 0:
-                switch_to_wal(connection, deadline=time.monotonic() + busy_timeout)
-            if connection.execute("PRAGMA journal_mode").get == "wal":
-                connection.execute("PRAGMA synchronous = NORMAL")
-            # This reads the schema, so that a damaged file is refused now and not at its first use.
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            yield connection
         except BaseException:
             connection.close()
             raise
-    return connection
 
 
 def close_connection(connection: apsw.Connection) -> None:

@@ -6,20 +6,17 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from replicell.persisters.config import TabularConfig
 from replicell.persisters.content import LoadedContent, SaveResult
-from replicell.persisters.crsqlite.cleaning import wanted_cleanings
+from replicell.persisters.crsqlite.cleaning import Cleaning
 from replicell.persisters.errors import ConfigError
-from replicell.persisters.json_config import JsonConfig, parse_database_config
-from replicell.persisters.persister import ErrorListener, Persister
+from replicell.persisters.persister import ErrorListener
 from replicell.persisters.sqlite.cleaning import clean_script
-from replicell.persisters.sqlite.modes import BlindWriteLog, HeldRows
-from replicell.persisters.sqlite.persister import mode_of
+from replicell.persisters.sqlite.mode_persister import ModePersister
+from replicell.persisters.sqlite.modes import BlindWriteLog
 from replicell.persisters.sqlite.scripts import Rows, Script, Statement
 from replicell.persisters.subscription import Subscription
-from replicell.persisters.tracking import ChangeTracker
 from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.store import Store
 
@@ -34,7 +31,7 @@ _MOST_BINDINGS = 900  # every SQLite takes 999
 _LOOK = "SELECT data_version, schema_version, total_changes() FROM pragma_data_version, pragma_schema_version"
 
 
-class CustomSqlitePersister(Persister):
+class CustomSqlitePersister(ModePersister):
     """Keeps a store, or tables of it, and an SQLite database the same, through the program's own connection.
 
     `Persister` says what it promises, and `SqlitePersister` how content stands in the database. Which rows
@@ -68,38 +65,14 @@ class CustomSqlitePersister(Persister):
     ) -> None:
         if poll_interval <= 0:
             raise ConfigError(f"poll_interval must be positive, it is {poll_interval} seconds.")
-        self._config = parse_database_config(config)
-        self._mode = mode_of(self._config)
         self._execute = execute
         self._lock = asyncio.Lock() if lock is None else lock
         self._poll_interval = poll_interval
         self._look: Rows = []
-        self._has_loaded = False
-        super().__init__(store, ChangeTracker(store, self._mode.scope), **options)
-
-    @property
-    def config(self) -> JsonConfig | TabularConfig:
-        """What is kept where."""
-        return self._config
-
-    async def save(self) -> Self:
-        """Save all that the database does not have. See `Persister.save`.
-
-        If the configuration says so, columns and tables that are empty afterwards are dropped.
-        """
-        await super().save()
-        if isinstance(self._config, TabularConfig):
-            cleanings = wanted_cleanings(self._config, self._store)
-            if cleanings:
-                await self._in_transaction(clean_script(cleanings), "BEGIN IMMEDIATE")
-        return self
+        super().__init__(store, config, **options)
 
     def _begin_load(self) -> asyncio.Future[LoadedContent]:
-        held: HeldRows = {}
-        if not self._has_loaded:
-            tables = self._mode.scope.loaded_tables or ()
-            held = {table_id: self._store.get_row_ids(table_id) for table_id in tables}
-        script = self._mode.load(self._tracker.schema(), BlindWriteLog(), held)
+        script = self._mode.load(self._tracker.schema(), BlindWriteLog(), self._held_rows())
         return asyncio.ensure_future(self._in_transaction(script, "BEGIN"))
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
@@ -107,11 +80,10 @@ class CustomSqlitePersister(Persister):
 
     async def _save(self, unsaved: UnsavedChanges) -> SaveResult:
         script = self._mode.save(unsaved, self._tracker.schema(), self.is_auto_loading(), BlindWriteLog())
-        save = await self._in_transaction(script, "BEGIN IMMEDIATE")
-        self._mode.on_saved(save, unsaved)
-        if save.has_effects and self.is_auto_loading():
-            asyncio.get_running_loop().call_soon(self._on_medium_change)
-        return save.result
+        return self._saved(await self._in_transaction(script, "BEGIN IMMEDIATE"), unsaved)
+
+    async def _clean(self, cleanings: Sequence[Cleaning]) -> None:
+        await self._in_transaction(clean_script(cleanings), "BEGIN IMMEDIATE")
 
     def _watch(self, on_change: Callable[[], None]) -> Subscription:
         watching = asyncio.ensure_future(self._poll(on_change))
@@ -120,10 +92,6 @@ class CustomSqlitePersister(Persister):
             watching.cancel()
 
         return Subscription(stop)
-
-    def _on_applied(self, content: LoadedContent) -> None:
-        self._has_loaded = True
-        self._mode.on_applied(content)
 
     def _release(self) -> None:
         return
