@@ -75,6 +75,7 @@ def figures_of(section: str, minutes: float) -> Iterator[Figure]:
             yield line.measure()
     elif section == "persister":
         from benchmarks.lines.databases import bulk_lines, long_work_lines
+        from benchmarks.lines.notices import notice_figures
         from benchmarks.lines.one_row import one_row_figures
         from benchmarks.lines.persister import persister_lines
 
@@ -86,6 +87,7 @@ def figures_of(section: str, minutes: float) -> Iterator[Figure]:
             for line in long_work_lines():
                 yield line.measure()
             yield from one_row_figures(original)
+        yield from notice_figures()
     elif section == "cluster":
         from benchmarks.lines.cluster import cluster_figures
 

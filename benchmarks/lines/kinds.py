@@ -23,6 +23,7 @@ from replicell.persisters.sqlite import connection as sqlite
 __all__ = [
     "CONFIGURATION",
     "CRSQLITE",
+    "JSON_FILE",
     "KINDS",
     "SQLITE",
     "Kind",
@@ -112,3 +113,4 @@ SQLITE = Kind(
     apsw.Connection.close,
 )
 KINDS = {kind.name: kind for kind in (CRSQLITE, SQLITE)}
+JSON_FILE = "JSON file"
