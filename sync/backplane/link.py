@@ -228,7 +228,8 @@ class RoomLink:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            # Several may fail for the same reason, and one of them is enough to tell.
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _begin(self, log: RoomLog) -> None:
         state = await self._db.write(

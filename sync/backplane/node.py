@@ -9,7 +9,7 @@ from pathlib import Path
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backplane.in_process import InProcessBackplane
-from replicell.sync.backplane.interface import Backplane
+from replicell.sync.backplane.interface import Backplane, StreamReplacedError
 from replicell.sync.backplane.journal import create_journal
 from replicell.sync.backplane.link import LinkOptions, RoomLink
 from replicell.sync.backplane.snapshots import bootstrap
@@ -46,6 +46,8 @@ class Node:
                     await log.close()
         except TimeoutError:
             _log.warning("room %r begins empty: its log cannot be read yet", name)
+        except StreamReplacedError as error:
+            _log.warning("room %r begins empty: %s", name, error)
 
     async def tie(
         self, name: str, db: CrSqliteDatabase, room: Room, policy: SchemaPolicy, origin: object
