@@ -76,7 +76,7 @@ class NatsCluster:
         self._program = nats_server_path()
         self.size = size
         self.ports = free_ports(2 * size)[:size]
-        self._cluster_ports = free_ports(size)
+        self.cluster_ports = free_ports(size)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -132,22 +132,37 @@ class NatsCluster:
     ) -> None:
         self.close()
 
+    def options(self, number: int) -> list[str]:
+        """Return more options for a server's command line."""
+        return []
+
+    def route_port(self, number: int, other: int) -> int:
+        """Return the port by which one server reaches another one."""
+        return self.cluster_ports[other]
+
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         folder = self._folder / f"nats-{number}"
         folder.mkdir(parents=True, exist_ok=True)
-        others = [port for each, port in enumerate(self._cluster_ports) if each != number]
+        others = [self.route_port(number, other) for other in range(self.size) if other != number]
         text = (CONFIGURATION if self.size > 1 else ALONE).format(
             name=f"n{number}",
             cluster="replicell",
             port=self.ports[number],
             store=folder / "store",
-            cluster_port=self._cluster_ports[number],
+            cluster_port=self.cluster_ports[number],
             routes=", ".join(f"nats://127.0.0.1:{port}" for port in others),
         )
         configuration = folder / "nats.conf"
         configuration.write_text(text, encoding="utf-8")
         return subprocess.Popen(
-            [self._program, "--config", str(configuration), "--log", str(folder / "log")],
+            [
+                self._program,
+                "--config",
+                str(configuration),
+                "--log",
+                str(folder / "log"),
+                *self.options(number),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

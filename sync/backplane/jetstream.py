@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from replicell.sync.backplane.interface import BackplaneError, StreamReplacedError, UnreachableError
@@ -33,8 +35,10 @@ _log = logging.getLogger("replicell.sync.backplane")
 
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REQUEST_SECONDS: Final = 1.5
-_RETRY_SECONDS: Final = 0.25
+_RETRY_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 3.0
+_SILENCE_SECONDS: Final = 3.0
+"""After so long without an answer another NATS server is tried: this one may be cut off from the others."""
 _DUPLICATE_WINDOW_NANOSECONDS: Final = 120 * 10**9
 _MARGIN: Final = 8 * 1024
 """What headers and the protocol need of the biggest message; one that is too big would cut the connection."""
@@ -42,7 +46,7 @@ _MAX_PAYLOAD: Final = 4 * 1024 * 1024
 
 _NO_SUCH_STREAM: Final = 10059
 _UNREACHABLE: Final = (
-    nats_errors.TimeoutError,
+    TimeoutError,
     nats_errors.NoRespondersError,
     nats_errors.OutboundBufferLimitError,
     nats_errors.ConnectionClosedError,
@@ -118,6 +122,11 @@ class JetStreamBackplane:
         self._identity = ""
         self._logs: set[JetStreamLog] = set()
         self._reported = ""
+        self._requests: set[asyncio.Timeout] = set()
+        self._doubt = asyncio.Event()
+        self._answers = asyncio.Event()
+        self._look_fails_since: float | None = None
+        self._append_fails_since: float | None = None
 
     @property
     def shared(self) -> bool:
@@ -184,9 +193,10 @@ class JetStreamBackplane:
         if not client.is_connected:
             raise UnreachableError("the connection to NATS is lost")
         try:
-            message = await client.request(subject, payload, timeout=_REQUEST_SECONDS, headers=headers)
+            async with self._connected():
+                message = await client.request(subject, payload, timeout=_REQUEST_SECONDS, headers=headers)
         except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {error}") from error
+            raise UnreachableError(f"{subject}: {error or 'no answer'}") from error
         return _reply(message)
 
     async def request_many(self, subject: str, payload: bytes) -> list[Reply]:
@@ -200,13 +210,12 @@ class JetStreamBackplane:
             inbox = client.new_inbox()
             subscription = await client.subscribe(inbox)
             try:
-                await client.publish(subject, payload, inbox)
                 replies: list[Reply] = []
-                while True:
-                    reply = _reply(await subscription.next_msg(timeout=_REQUEST_SECONDS))
-                    replies.append(reply)
-                    if reply.status:
-                        return replies
+                async with self._connected():
+                    await client.publish(subject, payload, inbox)
+                    while not replies or not replies[-1].status:
+                        replies.append(_reply(await subscription.next_msg(timeout=_REQUEST_SECONDS)))
+                return replies
             finally:
                 await subscription.unsubscribe()
         except _UNREACHABLE as error:
@@ -252,7 +261,7 @@ class JetStreamBackplane:
             StreamReplacedError: It is another one, or was just made anew.
             UnreachableError: That cannot be found out now.
         """
-        await self._find_streams()
+        await self._find_log_stream()
         self.check_identity(identity)
 
     def check_identity(self, identity: str) -> None:
@@ -264,11 +273,32 @@ class JetStreamBackplane:
         if identity != self._identity:
             raise StreamReplacedError(f"the stream {self.stream!r} was deleted and made anew")
 
+    def append_failed(self) -> None:
+        """An entry was not acknowledged, and is going to be sent again."""
+        if self._append_fails_since is None:
+            self._append_fails_since = asyncio.get_running_loop().time()
+        self._doubt.set()
+
+    def append_succeeded(self) -> None:
+        """An entry was acknowledged."""
+        if self._append_fails_since is not None:
+            self._append_fails_since = None
+            self._tell_of_answers()
+
+    async def wait_for_answers(self, seconds: float) -> None:
+        """Wait until JetStream answers again, or for so long."""
+        answers = self._answers
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await answers.wait()
+
     async def _connect(self) -> None:
         self._client = await nats.connect(
-            self._servers,
+            random.sample(self._servers, len(self._servers)),
             **{
                 "name": "replicell",
+                # In turns, so that one that is left for its silence is not the next one too.
+                "dont_randomize": True,
                 "max_reconnect_attempts": -1,
                 "reconnect_time_wait": 0.2,
                 "connect_timeout": 1,
@@ -282,19 +312,67 @@ class JetStreamBackplane:
         )
         while True:
             try:
-                await self._find_streams()
+                await self._look()
             except UnreachableError as error:
                 self._report(f"JetStream is out of reach, or has no leader: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            if not self._ready.is_set():
-                self._ready.set()
-                _log.info("rooms are shared through the stream %r", self.stream)
-            # Somebody may delete a stream, and another node be the first to make it anew.
-            await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                await self._rest()
+            await self._leave_if_silent()
 
-    async def _find_streams(self) -> None:
-        """Look at the streams, and create them where they are missing."""
+    async def _look(self) -> None:
+        """Look whether the streams are there, for somebody may delete one and another node make it anew."""
+        if self._look_fails_since is None:
+            self._look_fails_since = asyncio.get_running_loop().time()
+            did_answer = True
+        else:
+            did_answer = False
+        await self._find_log_stream()
+        self._look_fails_since = None
+        if not did_answer:
+            self._tell_of_answers()
+        await self._find_stream(
+            {"name": f"{self.stream}-snapshots", "subjects": [f"{self.stream}.snapshot.>"]}
+        )
+        if not self._ready.is_set():
+            self._ready.set()
+            _log.info("rooms are shared through the stream %r", self.stream)
+
+    async def _rest(self) -> None:
+        """Wait until it is time to look again."""
+        if self._append_fails_since is not None:
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
+        self._doubt.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._doubt.wait()
+
+    async def _leave_if_silent(self) -> None:
+        """Go to another server, if this one has brought no answers for long: perhaps it is alone."""
+        now = asyncio.get_running_loop().time()
+        silent_since = min(self._look_fails_since or now, self._append_fails_since or now)
+        if now - silent_since >= _SILENCE_SECONDS:
+            self._look_fails_since = self._append_fails_since = None
+            _log.info("there is no answer from JetStream for %s s: trying another server", _SILENCE_SECONDS)
+            await self._require_client().force_reconnect()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        """Raise a TimeoutError once the connection is lost: who waits for an answer then waits in vain."""
+        async with asyncio.timeout(None) as request:
+            self._requests.add(request)
+            try:
+                yield
+            finally:
+                self._requests.discard(request)
+
+    def _tell_of_answers(self) -> None:
+        self._answers.set()
+        self._answers = asyncio.Event()
+
+    async def _find_log_stream(self) -> None:
+        """Look at the stream of the logs, and create it where it is missing."""
         log = await self._find_stream(
             {
                 "name": self.stream,
@@ -307,9 +385,6 @@ class JetStreamBackplane:
         if before != self._identity:
             for each in list(self._logs):
                 each.look_again()
-        await self._find_stream(
-            {"name": f"{self.stream}-snapshots", "subjects": [f"{self.stream}.snapshot.>"]}
-        )
 
     async def _find_stream(self, configuration: dict[str, Any]) -> dict[str, Any]:
         common = {
@@ -333,6 +408,10 @@ class JetStreamBackplane:
 
     async def _on_disconnected(self) -> None:
         _log.info("the connection to NATS is lost")
+        # Their answers will not come.
+        for request in self._requests:
+            if not request.expired():
+                request.reschedule(asyncio.get_running_loop().time())
 
     async def _on_reconnected(self) -> None:
         self._reported = ""

@@ -230,24 +230,44 @@ class JetStreamLog:
                 reply = await self._backplane.request(subject, payload, headers)
                 answer: dict[str, Any] = json.loads(reply.data) if reply.data else {}
                 if "error" not in answer and "seq" in answer:
+                    sequence = int(answer["seq"])
                     if doubtful:
                         # It was away for a moment: is it still the one that has all the entries before?
                         await self._backplane.verify(self._identity)
                     self._check_identity()
-                    return int(answer["seq"])
+                    if answer.get("duplicate"):
+                        await self._verify_stored(stream, sequence, payload)
+                    self._backplane.append_succeeded()
+                    return sequence
                 error = answer.get("error", {})
                 if error.get("err_code") == _FULL:
                     _log.error("the stream %r is full: nothing is acknowledged until it has room", stream)
+                elif error.get("code") == 503:
+                    self._backplane.append_failed()
                 elif error.get("err_code") in _WRONG_LAST_SEQUENCE:
                     raise _OvertakenError(f"{subject}: {error.get('description')}")
-                elif error.get("err_code") != _IN_PROCESS and error.get("code") != 503:
+                elif error.get("err_code") != _IN_PROCESS:
                     raise BackplaneError(f"the stream {stream!r} refuses an entry: {error}")
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
                 self._check_identity()
+                self._backplane.append_failed()
                 doubtful = True
-            await asyncio.sleep(delay)
+            await self._backplane.wait_for_answers(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
+
+    async def _verify_stored(self, stream: str, sequence: int, payload: bytes) -> None:
+        """Find out whether an entry that is said to be there already is.
+
+        A leader that is cut off from the others says so of what it was given before and could not replicate;
+        it is thrown away when another leader is found.
+
+        Raises:
+            UnreachableError: It is not.
+        """
+        answer = await self._backplane.api(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+        if base64.b64decode(answer.get("message", {}).get("data", "")) != payload:
+            raise UnreachableError(f"{sequence} of the stream {stream!r} is acknowledged and not stored")
 
     def _check_identity(self) -> None:
         self._backplane.check_identity(self._identity)
@@ -384,7 +404,7 @@ class JetStreamLog:
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
                 self._check_identity()
-            await asyncio.sleep(delay)
+            await self._backplane.wait_for_answers(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from time import monotonic
 
 from examples.cluster.gateway import Gateway
-from examples.cluster.nats_cluster import NatsCluster
 from examples.cluster.server_node import ServerNode
 from replicell.persisters import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import create_table
 from replicell.sync import Backoff, SyncClient
+from tests.e2e.parted_nats import PartedNats
 from tests.sync.support import TODO, put, rows
 
 QUICK = Backoff(initial=0.05, maximum=0.3)
@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 class Cluster:
-    """Three NATS servers and two nodes, each behind a gateway that can be cut.
+    """Three NATS servers and two nodes, all behind gateways that can be cut.
 
     Args:
         folder: Where everything is kept.
@@ -31,12 +31,13 @@ class Cluster:
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.folder = folder
         self._stack = stack
-        self.nats = NatsCluster(folder)
+        self.nats = PartedNats(folder)
         self.nodes: list[ServerNode] = []
         self.ways: list[list[Gateway]] = []
         """For each node its ways to the NATS servers."""
 
     async def start(self, nodes: int = 2) -> None:
+        await self.nats.lay_ways(self._stack)
         self._stack.enter_context(self.nats)
         for number in range(nodes):
             ways = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,78 @@ async def test_a_node_is_cut_off_from_nats_while_its_clients_go_on(cluster: Clus
     mine = {f"cut off {number}" for number in range(50)}
     await agree(a, b, holding=lambda: mine | set(writer.acknowledged))
     assert writer.longest_pause < LONGEST_PAUSE
+
+
+async def test_the_streams_leader_is_cut_off_from_the_other_nats_servers_but_not_from_the_nodes(
+    cluster: Cluster,
+) -> None:
+    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    writers = [Writer("a", a, sync_a), Writer("b", b, sync_b)]
+    for writer in writers:
+        await writer.acknowledged_more()
+    leader = await cluster.nats.leader()
+    leave_only(cluster, node=0, server=leader)
+    await writers[0].acknowledged_more()
+    for way in cluster.ways[0]:
+        way.heal()
+
+    # The first node is connected to nobody else, and finds out that there is nothing to be had any more.
+    cluster.nats.part(leader)
+    for writer in writers:
+        await writer.acknowledged_more()
+    assert await cluster.nats.routes(leader) == 0
+    cluster.nats.unite()
+    for writer in writers:
+        await writer.acknowledged_more()
+        await writer.stop()
+    await agree(a, b, holding=lambda: {key for writer in writers for key in writer.acknowledged})
+
+
+async def test_a_node_and_one_nats_server_are_cut_off_together(cluster: Cluster) -> None:
+    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
+    near, _ = await cluster.client("near", cluster.nodes[0].port)
+    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+    writer = Writer("b", b, sync_b)
+    await put(a, "before", "a")
+    await sync_a.wait_until_synced(PATIENCE)
+    await writer.acknowledged_more()
+    alone = (await cluster.nats.leader() + 1) % 3
+    leave_only(cluster, node=0, server=alone)
+    leave_out(cluster, node=1, server=alone)
+    cluster.nats.part(alone)
+
+    mine = {f"cut off {number}" for number in range(30)}
+    for key in mine:
+        await put(a, key, "a")
+    await eventually(near, partial(holds, near, mine))
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync_a.wait_until_synced(1)
+    await writer.acknowledged_more()
+    assert await cluster.nats.routes(alone) == 0
+    assert not mine & (await rows(b)).keys()
+
+    cluster.nats.unite()
+    await sync_a.wait_until_synced(PATIENCE)
+    await writer.acknowledged_more()
+    await writer.stop()
+    await agree(a, b, near, holding=lambda: {"before", *mine, *writer.acknowledged})
+
+
+def leave_only(cluster: Cluster, node: int, server: int) -> None:
+    """Let a node reach one NATS server only."""
+    for number, way in enumerate(cluster.ways[node]):
+        if number != server:
+            way.cut()
+
+
+def leave_out(cluster: Cluster, node: int, server: int) -> None:
+    """Let a node reach all NATS servers but one."""
+    cluster.ways[node][server].cut()
+
+
+async def holds(db: CrSqliteDatabase, keys: set[str]) -> bool:
+    return keys <= (await rows(db)).keys()
 
 
 async def test_the_rooms_files_of_all_nodes_hold_the_same_in_the_end(cluster: Cluster) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import pytest
 from examples.cluster.nats_cluster import NatsCluster
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream_log
-from replicell.sync.backplane.jetstream import JetStreamBackplane
+from replicell.sync.backplane.jetstream import JetStreamBackplane, Reply
 from replicell.sync.errors import SyncClosedError
 from replicell.sync.server import SyncServer
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
@@ -195,3 +198,43 @@ async def test_a_stream_that_is_full_acknowledges_nothing_until_it_has_room(
     finally:
         logger.removeHandler(handler)
         await log.close()
+
+
+class LeaderCutOff(JetStreamBackplane):
+    """Says of each entry that it is there already: first as a leader that could not replicate it, then as one
+    that has it."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(["nats://localhost"])
+        self.stored = [b"", b"something else", payload]
+        self.looks = 0
+        self.failures = 0
+
+    @property
+    def max_payload(self) -> int:
+        return 1000
+
+    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Reply:
+        return Reply(json.dumps({"stream": self.stream, "seq": 7, "duplicate": True}).encode(), {})
+
+    async def api(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        assert name == f"STREAM.MSG.GET.{self.stream}"
+        assert arguments == {"seq": 7}
+        stored = self.stored[self.looks]
+        self.looks += 1
+        return (
+            {"message": {"data": base64.b64encode(stored).decode()}} if stored else {"error": {"code": 404}}
+        )
+
+    async def verify(self, identity: str) -> None:
+        assert identity == self.identity
+
+    def append_failed(self) -> None:
+        self.failures += 1
+
+
+async def test_an_entry_that_is_said_to_be_there_already_is_acknowledged_once_it_is_found_there() -> None:
+    backplane = LeaderCutOff(b"payload")
+    log = jetstream_log.JetStreamLog(backplane, "room")
+    assert await log.append(b"payload", "id") == 7
+    assert (backplane.looks, backplane.failures) == (3, 2)
