@@ -16,6 +16,7 @@ import msgspec
 from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.keys import InvalidKeyError, SqlValue, unpack_key
+from replicell.persisters.crsqlite.new_rows import insert_new_rows
 
 __all__ = [
     "MAX_CHANGES",
@@ -39,7 +40,7 @@ MAX_CHANGES: Final = 1000
 MAX_PAGE_BYTES: Final = 256 * 1024
 
 _FEW: Final = 50
-"""So many changes are read at once without counting them before."""
+"""So many changes are read without counting them before, and merged without looking for new rows."""
 
 _CHANGE_OVERHEAD: Final = 24
 _REFUSALS: Final = (
@@ -237,22 +238,30 @@ def merge_changes(
     """
     if not changes:
         return []
-    rows = [
-        (change.table, change.pk, change.cid, change.val, change.col_version, site_id, change.cl, change.seq)
-        for change in changes
-    ]
+    failed: list[FailedMerge] = []
     conn.execute("SAVEPOINT replicell_merge")
     try:
-        conn.executemany(_MERGE, rows)
+        rest = changes
+        if len(changes) > _FEW:
+            rest = insert_new_rows(conn, catalog.tables(conn), changes, site_id)
+        conn.executemany(_MERGE, _merge_rows(rest, site_id))
     except _REFUSALS:
         _undo(conn)
-        failed = [failure for place, row in enumerate(rows) if (failure := _merge_alone(conn, place, row))]
-    else:
-        failed = []
+        for place, row in enumerate(_merge_rows(changes, site_id)):
+            failure = _merge_alone(conn, place, row)
+            if failure is not None:
+                failed.append(failure)
     for table, pk in {(change.table, change.pk) for change in changes if change.cl > 1 and change.cl & 1}:
         _end_earlier_life(conn, catalog.tables(conn)[table], unpack_key(pk))
     conn.execute("RELEASE replicell_merge")
     return failed
+
+
+def _merge_rows(changes: Sequence[Change], site_id: bytes) -> list[tuple[SqlValue, ...]]:
+    return [
+        (change.table, change.pk, change.cid, change.val, change.col_version, site_id, change.cl, change.seq)
+        for change in changes
+    ]
 
 
 def _end_earlier_life(conn: apsw.Connection, table: CatalogTable, key: tuple[SqlValue, ...]) -> None:
