@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from replicell.store.ids import Id
@@ -29,39 +28,26 @@ class RowBlock:
     [('1', 'Milk', 1), ('2', 'Tea', 2)]
     """
 
-    __slots__ = ("cell_ids", "columns", "row_ids")
+    __slots__ = ("_there", "cell_ids", "columns", "row_ids")
 
     def __init__(
-        self, row_ids: Iterable[Id], cell_ids: tuple[Id, ...], columns: Sequence[Sequence[Any]]
+        self, row_ids: Sequence[Id], cell_ids: tuple[Id, ...], columns: Sequence[Sequence[Any]]
     ) -> None:
-        self.row_ids = dict.fromkeys(row_ids)
+        self.row_ids = row_ids
         self.cell_ids = cell_ids
         self.columns = columns
-
-    @classmethod
-    def of(cls, rows: Mapping[Id, Mapping[Id, Any]]) -> RowBlock | None:
-        """Return some rows as a block; None if not all of them have the same cells.
-
-        >>> block = RowBlock.of({"1": {"text": "Milk", "rank": 1}, "2": {"rank": 2, "text": "Tea"}})
-        >>> block.cell_ids, block.columns
-        (('text', 'rank'), [('Milk', 'Tea'), (1, 2)])
-        >>> RowBlock.of({"1": {"text": "Milk"}, "2": {"rank": 2}}) is None
-        True
-        """
-        contents = [*rows.values()]
-        cell_ids = tuple(contents[0])
-        if {*map(len, contents)} != {len(cell_ids)}:
-            return None
-        try:
-            columns = [tuple(map(itemgetter(cell_id), contents)) for cell_id in cell_ids]
-        except KeyError:
-            return None
-        return cls(rows, cell_ids, columns)
+        self._there: frozenset[Id] | None = None
 
     def row(self, row_id: Id) -> dict[Id, Any]:
         """Return the cells of one row."""
-        place = list(self.row_ids).index(row_id)
+        place = self.row_ids.index(row_id)
         return {cell_id: column[place] for cell_id, column in zip(self.cell_ids, self.columns, strict=True)}
+
+    def __contains__(self, row_id: object) -> bool:
+        """Tell whether a row is in the block."""
+        if self._there is None:
+            self._there = frozenset(self.row_ids)
+        return row_id in self._there
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -98,7 +84,7 @@ class RowBlocks:
         """Return the block in which a row is."""
         found = self._indexed.get(row_id)
         if found is None and self._not_indexed:
-            found = next((block for block in self._not_indexed if row_id in block.row_ids), None)
+            found = next((block for block in self._not_indexed if row_id in block), None)
             for block in self._not_indexed[-_INDEXED_AT_ONCE:]:
                 self._indexed.update(dict.fromkeys(block.row_ids, block))
             del self._not_indexed[-_INDEXED_AT_ONCE:]

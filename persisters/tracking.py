@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from replicell.persisters.content import LoadedContent, RowForm
 from replicell.persisters.errors import PersisterError, UnreadableCellError, UnstorableCellError
 from replicell.persisters.reconciling import Place, Reconciliation, reconcile, whole_row
+from replicell.persisters.row_blocks import RowBlock
 from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
 from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
 from replicell.store.cells import EncodedCell, is_same_cell
@@ -161,12 +162,17 @@ class ChangeTracker:
             yield from self._note_whole_rows(table_id, list(row_ids), rows_at_once)
 
     def _note_whole_rows(self, table_id: Id, row_ids: Sequence[Id], rows_at_once: int) -> Iterator[None]:
+        whole = object()
         for start in range(0, len(row_ids), rows_at_once):
             if start:
                 yield
-            rows = self._store.get_encoded_rows(table_id, row_ids[start : start + rows_at_once], copy=False)
-            if rows:  # others went meanwhile
-                self._unsaved.add_part_of_table(table_id, rows, row_ids)
+            part = row_ids[start : start + rows_at_once]
+            columns = self._store.get_encoded_columns(table_id, part)
+            if columns is not None:
+                self._unsaved.add_block(table_id, RowBlock(part, *columns), whole)
+                self.edits += 1
+            elif rows := self._store.get_encoded_rows(table_id, part):  # others went meanwhile
+                self._unsaved.add_whole_rows(table_id, rows)
                 self.edits += 1
 
     def saved_only(self, rows: Iterable[tuple[Id, Id]]) -> dict[Id, list[Id]]:

@@ -86,26 +86,27 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
             for row_id, row in rows.items():
                 self._pack(row_id, tuple(row), row.values())
 
-    def add_part(self, rows: EncodedRows, whole: object) -> None:
+    def add_block(self, block: RowBlock, whole: object) -> None:
         """Note some of very many rows of which all cells are unsaved.
 
         Args:
-            rows: The rows, which are read and not kept.
+            block: The rows.
             whole: What they are a part of; no row is in two parts of it.
         """
         if self._blocks is None:
             self._blocks, self._noted_by = RowBlocks(), whole
         is_new = self._noted_by is whole and not any(
-            noted and not noted.keys().isdisjoint(rows) for noted in (self._packed, self.others)
+            noted and not noted.keys().isdisjoint(block.row_ids) for noted in (self._packed, self.others)
         )
-        block = RowBlock.of(rows) if is_new else None
-        if block is None:
-            self.add_whole(rows)
-        else:
+        if is_new:
             self._blocks.add(block)
             if gc.isenabled():
                 # It will look at each new block once. At many of them together it would look for very long.
                 gc.collect(0)
+        else:
+            for row_id, *cells in block:
+                row = dict(zip(block.cell_ids, cells, strict=True))
+                self.add(row_id, UnsavedRow(row, RowState.WHOLE))
 
     def touches(self, row_ids: Mapping[Id, object]) -> bool:
         """Tell whether anything of some rows is unsaved."""
@@ -204,10 +205,9 @@ class UnsavedChanges:
         if rows:
             self._table(table_id).add_whole(rows)
 
-    def add_part_of_table(self, table_id: Id, rows: EncodedRows, whole: object) -> None:
-        """Note some of very many rows of a table; see :meth:`UnsavedTable.add_part`."""
-        if rows:
-            self._table(table_id).add_part(rows, whole)
+    def add_block(self, table_id: Id, block: RowBlock, whole: object) -> None:
+        """Note some of very many rows of a table; see :meth:`UnsavedTable.add_block`."""
+        self._table(table_id).add_block(block, whole)
 
     def add_values(self, values: Mapping[Id, EncodedCell | MissingType]) -> None:
         """Note what happened to values after everything noted so far."""

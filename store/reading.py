@@ -1,12 +1,13 @@
 """Reading a store: everything that only looks.
 
 Nothing here raises for what is not there: missing tables, rows and values read as empty, missing cells and
-values as the `default`. Whatever is returned is a copy, unless one asks `get_encoded_rows` for less.
+values as the `default`. Whatever is returned is a copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from threading import get_ident
 from typing import Any, TypeVar, overload
 
@@ -410,24 +411,41 @@ class Reading(StoreState):
         self._check_thread()
         return {row_id: row.copy() for row_id, row in self._tables.get(to_id(table_id), _NO_ROWS).items()}
 
-    def get_encoded_rows(
-        self, table_id: IdLike, row_ids: Iterable[Id], *, copy: bool = True
-    ) -> Mapping[Id, Mapping[Id, EncodedCell]]:
+    def get_encoded_rows(self, table_id: IdLike, row_ids: Iterable[Id]) -> EncodedTable:
         """Return some rows of a table as they are held; those that are not there are left out.
-
-        Args:
-            table_id: The table.
-            row_ids: The rows.
-            copy: Whether the rows may be kept. If not, they are the store's own and change with it.
 
         >>> Store().set_cell("pets", "fido", "age", 3).get_encoded_rows("pets", ["fido", "felix"])
         {'fido': {'age': 3}}
         """
         self._check_thread()
         table = self._tables.get(to_id(table_id), _NO_ROWS)
-        if copy:
-            return {row_id: table[row_id].copy() for row_id in row_ids if row_id in table}
-        return {row_id: table[row_id] for row_id in row_ids if row_id in table}
+        return {row_id: table[row_id].copy() for row_id in row_ids if row_id in table}
+
+    def get_encoded_columns(
+        self, table_id: IdLike, row_ids: Sequence[Id]
+    ) -> tuple[tuple[Id, ...], list[tuple[EncodedCell, ...]]] | None:
+        """Return the cells of some rows by column, as they are held, at a fraction of the cost of the rows.
+
+        Returns:
+            The ids of the cells, and for each of them the cells of all rows; None if a row is not there or
+            has other cells than the first.
+
+        >>> store = Store().set_table("pets", {"fido": {"age": 3}, "felix": {"age": 2}, "rex": {"bad": True}})
+        >>> store.get_encoded_columns("pets", ["fido", "felix"])
+        (('age',), [(3, 2)])
+        >>> [store.get_encoded_columns("pets", ["fido", other]) for other in ("rex", "none")]
+        [None, None]
+        """
+        self._check_thread()
+        table = self._tables.get(to_id(table_id), _NO_ROWS)
+        try:
+            rows = [table[row_id] for row_id in row_ids]
+            cell_ids = tuple(rows[0]) if rows else ()
+            if any(count != len(cell_ids) for count in set(map(len, rows))):
+                return None
+            return cell_ids, [tuple(map(itemgetter(cell_id), rows)) for cell_id in cell_ids]
+        except KeyError:
+            return None
 
     def get_encoded_row(self, table_id: IdLike, row_id: IdLike) -> EncodedRow:
         """Return a row as it is held, empty if there is none of that id.

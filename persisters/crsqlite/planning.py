@@ -208,15 +208,18 @@ class _TablePlanner:
             for place, cell_id in enumerate(block.cell_ids)
             if self._cell_ids is None or cell_id in self._cell_ids
         ]
-        found = [block.columns[place] for place, _ in chosen]
-        if self._affinities or not _are_text(block.row_ids) or not all(map(_is_taken, found)):
+        if self._affinities or not _are_text(block.row_ids):
             return False
+        encoded: list[int] = []
+        for place, _ in chosen:
+            kinds = set(map(type, block.columns[place]))
+            if not _are_taken(block.columns[place], kinds):
+                return False
+            if not kinds <= _AS_THEY_ARE:
+                encoded.append(place)
         if not all(cell_id in self._known or self._adds_column(cell_id) for _, cell_id in chosen):
             return False
         if chosen:
-            encoded = (
-                place for place, _ in chosen if not _AS_THEY_ARE.issuperset(map(type, block.columns[place]))
-            )
             columns = tuple(cell_id for _, cell_id in chosen)
             bindings = self._plan.blocks.setdefault(columns, BlockBindings())
             bindings.add(block, [place for place, _ in chosen], encoded)
@@ -327,9 +330,8 @@ class _TablePlanner:
         )
 
 
-def _is_taken(cells: Sequence[Any]) -> bool:
-    """Tell whether SQLite can hold all cells of a column, once they are encoded."""
-    kinds = set(map(type, cells))
+def _are_taken(cells: Sequence[Any], kinds: set[type]) -> bool:
+    """Tell whether SQLite can hold all cells of a column, given of what kinds they are, once encoded."""
     if MissingType in kinds:
         return False
     if int in kinds:

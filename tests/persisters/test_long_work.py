@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from replicell.persisters import (
 from replicell.persisters.persister import Persister
 from replicell.store import Store
 from replicell.store.cells import EncodedCell
+from replicell.store.changes import EncodedTable
 
 ROWS = 3_000
 CONFIG = {"mode": "tabular", "tables": {"load": {"todo": "todo"}, "save": {"todo": "todo"}}}
@@ -55,12 +56,18 @@ class WatchedStore(Store):
 
     turns: Turns
 
-    def get_encoded_rows(
-        self, table_id: Any, row_ids: Iterable[str], *, copy: bool = True
-    ) -> Mapping[str, Mapping[str, EncodedCell]]:
-        rows = super().get_encoded_rows(table_id, row_ids, copy=copy)
+    def get_encoded_rows(self, table_id: Any, row_ids: Iterable[str]) -> EncodedTable:
+        rows = super().get_encoded_rows(table_id, row_ids)
         self.turns.note(len(rows))
         return rows
+
+    def get_encoded_columns(
+        self, table_id: Any, row_ids: Sequence[str]
+    ) -> tuple[tuple[str, ...], list[tuple[EncodedCell, ...]]] | None:
+        columns = super().get_encoded_columns(table_id, row_ids)
+        if columns is not None:
+            self.turns.note(len(row_ids))
+        return columns
 
 
 @asynccontextmanager

@@ -11,13 +11,11 @@ def block_of(*row_ids: str) -> RowBlock:
     return RowBlock(row_ids, ("text", "rank"), [row_ids, range(len(row_ids))])
 
 
-def test_only_rows_with_the_same_cells_make_a_block() -> None:
-    assert RowBlock.of({"1": {"text": "Milk"}, "2": {"text": "Tea", "rank": 1}}) is None
-    assert RowBlock.of({"1": {"text": "Milk"}, "2": {"rank": 1}}) is None
-    block = RowBlock.of({"1": {"text": "Milk", "rank": 1}, "2": {"rank": 2, "text": "Tea"}})
-    assert block is not None
-    assert list(block) == [("1", "Milk", 1), ("2", "Tea", 2)]
+def test_a_block_holds_rows() -> None:
+    block = RowBlock(["1", "2"], ("text", "rank"), [("Milk", "Tea"), (1, 2)])
+    assert (len(block), list(block)) == (2, [("1", "Milk", 1), ("2", "Tea", 2)])
     assert block.row("2") == {"text": "Tea", "rank": 2}
+    assert ["2" in block, "3" in block] == [True, False]
 
 
 def test_every_row_is_found_in_whatever_order_one_asks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from replicell.persisters.row_blocks import RowBlock
 from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow
 from replicell.store import MISSING
 
@@ -90,20 +91,12 @@ def test_very_many_rows_are_let_go_of_some_at_a_time() -> None:
     assert [len(changes.tables["t"]) for _ in changes.forget(4)] == [6, 2]
 
 
-def test_parts_of_very_many_rows_are_copied_as_they_are_noted() -> None:
-    changes, row = UnsavedChanges(), {"a": 1}
-    changes.add_part_of_table("t", {"r": row}, whole := object())
-    changes.add_part_of_table("t", {}, whole)
-    row["a"] = 2
-    assert {row_id: unsaved.cells for row_id, unsaved in changes.tables["t"].items()} == {"r": {"a": 1}}
-
-
 @pytest.mark.parametrize("is_same_whole", [True, False])
 def test_what_happens_to_rows_of_a_part_follows_it_and_the_rest_stays(is_same_whole: bool) -> None:
     changes, whole = UnsavedChanges(), object()
     changes.add_row("t", "gone", UnsavedRow({"a": MISSING, "b": MISSING}, RowState.GONE))
-    changes.add_part_of_table("t", {"r": {"a": 1}, "s": {"a": 2}, "u": {"a": 3}}, whole)
-    changes.add_part_of_table("t", {"v": {"a": 4}, "gone": {"a": 5}}, whole if is_same_whole else object())
+    changes.add_block("t", RowBlock(["r", "s", "u"], ("a",), [(1, 2, 3)]), whole)
+    changes.add_block("t", RowBlock(["v", "gone"], ("a",), [(4, 5)]), whole if is_same_whole else object())
     changes.add_row("t", "r", UnsavedRow({"a": 6}, RowState.PARTIAL))
     changes.add_row("t", "s", UnsavedRow({"a": MISSING}, RowState.GONE))
     found = {row_id: (row.cells, row.state) for row_id, row in changes.tables["t"].items()}
@@ -123,14 +116,13 @@ def test_what_happens_to_rows_of_a_part_follows_it_and_the_rest_stays(is_same_wh
 def test_rows_that_are_noted_twice_are_there_once() -> None:
     changes = UnsavedChanges()
     for _ in range(2):
-        changes.add_part_of_table("t", {"r": {"a": 1}, "s": {"a": 2}}, object())
+        changes.add_block("t", RowBlock(["r", "s"], ("a",), [(1, 2)]), object())
     assert len(changes.tables["t"]) == 2
     assert [row for block in changes.tables["t"].blocks() for row in block] == [("r", 1), ("s", 2)]
 
 
-def test_very_many_rows_in_parts_are_let_go_of_some_at_a_time() -> None:
+def test_very_many_rows_in_blocks_are_let_go_of_some_at_a_time() -> None:
     changes, whole = UnsavedChanges(), object()
     for start in range(0, 12, 2):
-        rows = {str(number): {"a": number} for number in (start, start + 1)}
-        changes.add_part_of_table("t", rows, whole)
+        changes.add_block("t", RowBlock([str(start), str(start + 1)], ("a",), [(start, start + 1)]), whole)
     assert [len(changes.tables["t"]) for _ in changes.forget(4)] == [8, 4, 0]

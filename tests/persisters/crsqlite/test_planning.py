@@ -12,6 +12,7 @@ from replicell.persisters.crsqlite.affinity import Affinity
 from replicell.persisters.crsqlite.planning import SavePlan, plan_save
 from replicell.persisters.crsqlite.schema import TableSchema
 from replicell.persisters.crsqlite.tables import ColumnFacts, MappedTable
+from replicell.persisters.row_blocks import RowBlock
 from replicell.persisters.unsaved import RowState, UnsavedChanges, UnsavedRow
 from replicell.store.missing import MISSING
 
@@ -134,12 +135,17 @@ def test_random_rows_are_planned_together_as_one_by_one(
     is_typed: bool, content: dict[str, dict[str, Any]]
 ) -> None:
     facts = ColumnFacts({"a": Affinity.TEXT} if is_typed else {}, frozenset())
-    together, one_by_one = UnsavedChanges(), UnsavedChanges()
-    for row_ids in (list(content)[:3], list(content)[3:]):
-        together.add_part_of_table("t", {row_id: content[row_id] for row_id in row_ids}, content)
+    in_blocks, packed, one_by_one = UnsavedChanges(), UnsavedChanges(), UnsavedChanges()
+    alike: dict[tuple[str, ...], list[str]] = {}
     for row_id, row in content.items():
+        alike.setdefault(tuple(row), []).append(row_id)
         one_by_one.add_row("t", row_id, UnsavedRow(row, RowState.PARTIAL))
-    first, second = planned(together, facts=facts), planned(one_by_one, facts=facts)
-    assert cells_by_row(first) == cells_by_row(second)
-    assert sorted(refused(first), key=repr) == sorted(refused(second), key=repr)
-    assert [table.new_columns for table in first.tables] == [table.new_columns for table in second.tables]
+    for cell_ids, row_ids in alike.items():
+        columns = [[content[row_id][cell_id] for row_id in row_ids] for cell_id in cell_ids]
+        in_blocks.add_block("t", RowBlock(row_ids, cell_ids, columns), content)
+    packed.add_whole_rows("t", content)
+    first, *others = (planned(changes, facts=facts) for changes in (one_by_one, in_blocks, packed))
+    for other in others:
+        assert cells_by_row(first) == cells_by_row(other)
+        assert sorted(refused(first), key=repr) == sorted(refused(other), key=repr)
+        assert [table.new_columns for table in first.tables] == [table.new_columns for table in other.tables]
