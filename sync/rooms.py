@@ -225,7 +225,7 @@ class RoomHost:
         opened = OpenRoom(name, CrSqliteDatabase(path))
         await opened.open(self._schema_policy, self._options, self._limits, self._row_id_column)
         try:
-            opened.link = await self._node.tie(name, opened.db, opened.room, self._schema_policy, opened)
+            opened.link = await self._node.tie(name, opened.db, opened.room, opened)
         except BaseException:
             await opened.close()
             raise

@@ -12,7 +12,7 @@ from replicell.sync.backplane.interface import (
     StreamReplacedError,
     TrimmedError,
 )
-from replicell.sync.backplane.link import LinkOptions
+from replicell.sync.backplane.options import LinkOptions
 
 __all__ = [
     "Backplane",

@@ -119,6 +119,7 @@ class Beacon(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
         needed: Where one must be in the log to have all that it has.
         peers: How far it has some of its clients.
         digest: A fingerprint of each part of its content at that position, empty for none.
+        identity: The log that the positions are in.
     """
 
     run: bytes
@@ -129,6 +130,7 @@ class Beacon(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     needed: int
     peers: list[Cursor]
     digest: list[int]
+    identity: str
 
 
 class AskRows(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="ask"):

@@ -9,17 +9,15 @@ import os
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import apsw
 import msgspec
 
-from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import Cursor
-from replicell.sync.announcements import SchemaPolicy, adopt_tables
+from replicell.sync.announcements import adopt_tables
 from replicell.sync.backplane import journal, translation
 from replicell.sync.backplane.entries import (
     AskRows,
@@ -39,17 +37,17 @@ from replicell.sync.backplane.interface import (
     StreamReplacedError,
     TrimmedError,
 )
+from replicell.sync.backplane.options import LinkOptions
 from replicell.sync.backplane.presence_relay import PresenceRelay
 from replicell.sync.backplane.publisher import Publisher
 from replicell.sync.backplane.repair import Repairer
 from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
-from replicell.sync.errors import SyncError
 from replicell.sync.jobs import TakenIn, drain_parked
 from replicell.sync.ledger import LOG_SITE_ID
 from replicell.sync.messages import TableAnnouncement
 from replicell.sync.room import Room
 
-__all__ = ["LinkOptions", "RoomLink"]
+__all__ = ["RoomLink"]
 
 _log = logging.getLogger("replicell.sync.backplane")
 
@@ -57,39 +55,6 @@ _GROUP_BYTES: Final = 256 * 1024
 _RETRY_SECONDS: Final = 1.0
 _PEERS_AT_ONCE: Final = 1000
 _MAX_DEFERRED: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """Times and sizes of how a room follows its log.
-
-    Args:
-        beacon_interval: Seconds after which the other nodes are told how far one is, if that is new.
-        check_interval: Seconds after which the content is compared with the other nodes', if it is new.
-        snapshot_bytes: How many bytes of entries make a snapshot worth while; more, if the room is bigger.
-        snapshot_jitter: Seconds that a node waits at most for another one to make the snapshot.
-        presence_interval: Seconds after which the other nodes are told once more who is in the room; a node
-            that has not told for three times as long is thought to have nobody.
-        catch_up_timeout: Seconds that a room waits for the log when it is opened, before it serves what is
-            on disk.
-
-    Raises:
-        SyncError: One of them makes no sense.
-    """
-
-    beacon_interval: float = 5.0
-    check_interval: float = 600.0
-    snapshot_bytes: int = 16 * 1024 * 1024
-    snapshot_jitter: float = 3.0
-    presence_interval: float = 5.0
-    catch_up_timeout: float = 5.0
-
-    def __post_init__(self) -> None:
-        needed = ("beacon_interval", "check_interval", "snapshot_bytes", "presence_interval")
-        if min(getattr(self, name) for name in needed) <= 0:
-            raise SyncError(f"{', '.join(needed[:-1])} and {needed[-1]} are more than 0")
-        if min(self.snapshot_jitter, self.catch_up_timeout) < 0:
-            raise SyncError("snapshot_jitter and catch_up_timeout are seconds, 0 or more")
 
 
 class RoomLink:
@@ -101,9 +66,7 @@ class RoomLink:
         name: The room's name.
         db: Its database.
         room: The room.
-        catalog: The database's catalogue.
         backplane: Where the log is.
-        schema_policy: Whether tables that other nodes have are created.
         origin: What the writes of the room are marked with.
         options: Times and sizes.
     """
@@ -114,23 +77,20 @@ class RoomLink:
         name: str,
         db: CrSqliteDatabase,
         room: Room,
-        catalog: Catalog,
         backplane: Backplane,
-        schema_policy: SchemaPolicy,
         origin: object,
         options: LinkOptions,
     ) -> None:
         self._name = name
         self._db = db
         self._room = room
-        self._catalog = catalog
+        self._catalog = room.catalog
         self._backplane = backplane
-        self._schema_policy: SchemaPolicy = schema_policy
         self._origin = origin
         self._options = options
         self._run = os.urandom(8)
         self._task: asyncio.Task[None] | None = None
-        self._publisher = Publisher(self._run, db, catalog)
+        self._publisher = Publisher(self._run, db, room.catalog)
         self._caught_up = asyncio.Event()
         self._target = 0
         self._position = 0
@@ -142,7 +102,7 @@ class RoomLink:
         self._counted_from = 0
         self._compacting = False
         self._jobs: set[asyncio.Task[None]] = set()
-        self._repairer = Repairer(self._run, db, catalog)
+        self._repairer = Repairer(self._run, db, room.catalog)
         self._relay = PresenceRelay(
             self._run, room.presence, options.presence_interval, asyncio.get_running_loop().time
         )
@@ -325,7 +285,7 @@ class RoomLink:
         self._took_in(taken)
 
     async def _adopt(self, tables: list[TableAnnouncement]) -> None:
-        adopt = partial(adopt_tables, catalog=self._catalog, tables=tables, policy=self._schema_policy)
+        adopt = partial(adopt_tables, catalog=self._catalog, tables=tables, policy=self._room.schema_policy)
         problems = await self._db.run(adopt, origin=self._origin)
         if problems:
             _log.warning("room %r: not taken over from another node: %s", self._name, "; ".join(problems))
@@ -429,6 +389,7 @@ class RoomLink:
             max(state.position, self._publisher.needed),
             state.peers,
             digest if state.position == self._repairer.position else [],
+            log.identity,
         )
         await log.tell(encode_telling(beacon))
         self._told = news
@@ -442,7 +403,7 @@ class RoomLink:
         if telling.run == self._run:
             return
         match telling:
-            case Beacon():
+            case Beacon(identity=log.identity):
                 self._job(self._note(telling))
                 self._compare(telling, log)
             case Company():
@@ -467,10 +428,8 @@ class RoomLink:
             self._job(self._tell(log, self._repairer.own))
 
     async def _note(self, beacon: Beacon) -> None:
-        note = partial(
-            translation.note_told_steps, site_id=beacon.site_id, epochs=beacon.epochs, steps=beacon.steps
-        )
-        await self._db.write(note, origin=self._origin)
+        if not await self._db.write(partial(journal.note_beacon, beacon=beacon), origin=self._origin):
+            return
         if beacon.needed <= self._position:
             await self._note_peers(beacon)
         else:

@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backplane.in_process import InProcessBackplane
 from replicell.sync.backplane.interface import Backplane, StreamReplacedError
 from replicell.sync.backplane.journal import create_journal
-from replicell.sync.backplane.link import LinkOptions, RoomLink
+from replicell.sync.backplane.link import RoomLink
+from replicell.sync.backplane.options import LinkOptions
 from replicell.sync.backplane.snapshots import bootstrap
 from replicell.sync.room import Room
 
@@ -49,16 +49,13 @@ class Node:
         except StreamReplacedError as error:
             _log.warning("room %r begins empty: %s", name, error)
 
-    async def tie(
-        self, name: str, db: CrSqliteDatabase, room: Room, policy: SchemaPolicy, origin: object
-    ) -> RoomLink | None:
+    async def tie(self, name: str, db: CrSqliteDatabase, room: Room, origin: object) -> RoomLink | None:
         """Tie an open room to its log, and let it catch up; None on a server that is alone.
 
         Args:
             name: The room's name.
             db: Its database.
             room: The room.
-            policy: Whether tables that other nodes have are created.
             origin: What the writes of the room are marked with.
         """
         if not self.backplane.shared:
@@ -68,9 +65,7 @@ class Node:
             name=name,
             db=db,
             room=room,
-            catalog=room.catalog,
             backplane=self.backplane,
-            schema_policy=policy,
             origin=origin,
             options=self._options,
         )

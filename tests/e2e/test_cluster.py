@@ -85,11 +85,7 @@ async def test_a_node_that_stands_still_is_left_by_its_clients_and_catches_up_la
 
 
 async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_frozen(cluster: Cluster) -> None:
-    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
-    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
-    writers = [Writer("a", a, sync_a), Writer("b", b, sync_b)]
-    for writer in writers:
-        await writer.acknowledged_more()
+    writers = await writers_at_both_nodes(cluster)
 
     leader = await cluster.nats.leader()
     follower = (leader + 1) % 3
@@ -110,7 +106,7 @@ async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_froz
         await writer.acknowledged_more()
         await writer.stop()
 
-    await agree(a, b, holding=lambda: {key for writer in writers for key in writer.acknowledged})
+    await agree_with(writers)
     assert max(writer.longest_pause for writer in writers) < LONGEST_PAUSE
 
 
@@ -167,11 +163,7 @@ async def test_a_node_is_cut_off_from_nats_while_its_clients_go_on(cluster: Clus
 async def test_the_streams_leader_is_cut_off_from_the_other_nats_servers_but_not_from_the_nodes(
     cluster: Cluster,
 ) -> None:
-    a, sync_a = await cluster.client("a", cluster.nodes[0].port)
-    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
-    writers = [Writer("a", a, sync_a), Writer("b", b, sync_b)]
-    for writer in writers:
-        await writer.acknowledged_more()
+    writers = await writers_at_both_nodes(cluster)
     leader = await cluster.nats.leader()
     leave_only(cluster, node=0, server=leader)
     await writers[0].acknowledged_more()
@@ -187,7 +179,7 @@ async def test_the_streams_leader_is_cut_off_from_the_other_nats_servers_but_not
     for writer in writers:
         await writer.acknowledged_more()
         await writer.stop()
-    await agree(a, b, holding=lambda: {key for writer in writers for key in writer.acknowledged})
+    await agree_with(writers)
 
 
 async def test_a_node_and_one_nats_server_are_cut_off_together(cluster: Cluster) -> None:
@@ -230,6 +222,22 @@ def leave_only(cluster: Cluster, node: int, server: int) -> None:
 def leave_out(cluster: Cluster, node: int, server: int) -> None:
     """Let a node reach all NATS servers but one."""
     cluster.ways[node][server].cut()
+
+
+async def writers_at_both_nodes(cluster: Cluster) -> list[Writer]:
+    """Let a client write at each node, and wait until it goes well."""
+    writers = []
+    for name, node in zip("ab", cluster.nodes, strict=True):
+        writers.append(Writer(name, *await cluster.client(name, node.port)))
+    for writer in writers:
+        await writer.acknowledged_more()
+    return writers
+
+
+async def agree_with(writers: list[Writer]) -> None:
+    """Wait until the writers' databases hold the same, and all that was acknowledged."""
+    everything = {key for writer in writers for key in writer.acknowledged}
+    await agree(*(writer.db for writer in writers), holding=lambda: everything)
 
 
 async def holds(db: CrSqliteDatabase, keys: set[str]) -> bool:
