@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote as quote_path
 
 import apsw
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.identifiers import quote
 from replicell.persisters.crsqlite.identity import reidentify
-from replicell.sync.access import room_file_name, room_of_file
+from replicell.sync.access import room_file_name, room_name, room_of_file
 from replicell.sync.errors import SyncError
 
 __all__ = ["RoomFile", "RoomFileError", "back_up", "describe_room", "list_rooms", "restore"]
@@ -63,7 +64,9 @@ def list_rooms(folder: Path) -> list[str]:
     try:
         names = [room_of_file(path.name) for path in folder.iterdir()]
     except OSError as error:
-        raise RoomFileError(f"the rooms in {folder} cannot be listed: {error.strerror}") from error
+        raise RoomFileError(
+            f"the rooms in {folder} cannot be listed: {error.strerror}; name the server's folder of rooms"
+        ) from error
     return sorted(name for name in names if name is not None)
 
 
@@ -137,11 +140,14 @@ def restore(folder: Path, name: str, backup: Path, *, replace: bool = False, as_
         The room's file.
 
     Raises:
+        RoomNameError: No room can be called so.
         RoomFileError: The backup is none, or the room is there and may not be replaced, or it is open.
     """
-    path = folder / room_file_name(name)
+    path = folder / room_file_name(room_name("/" + quote_path(name)))
     if not backup.is_file():
-        raise RoomFileError(f"there is no backup {backup}")
+        raise RoomFileError(
+            f"there is no backup {backup}: name a file that `replicell server backup` has made"
+        )
     if path.exists() and not replace:
         raise RoomFileError(f"there is a room {name!r} already: say --replace to overwrite it")
     fresh = path.with_name(f"{path.name}.{os.getpid()}.restored")

@@ -125,6 +125,9 @@ async def test_json_web_tokens_are_read_with_the_key_of_a_file(tmp_path: Path) -
         (["--jwt-key", "missing", "--jwt-algorithm", "HS256"], "key missing cannot be read"),
         (["--jwt-key-set", "missing", "--jwt-algorithm", "ES256"], "key set missing cannot be read"),
         (["--jwt-key-set", "missing"], "algorithms are some of"),
+        (["--jwt-algorithm", "RS256"], "jwt_algorithm is of no use without jwt_key or jwt_key_set"),
+        (["--jwt-audience", "todo"], "jwt_audience is of no use"),
+        (["--jwt-issuer", "https://id.example"], "jwt_issuer is of no use"),
     ],
 )
 def test_keys_that_cannot_be_used_are_errors_of_ours(words: list[str], rule: str) -> None:
@@ -134,6 +137,8 @@ def test_keys_that_cannot_be_used_are_errors_of_ours(words: list[str], rule: str
 
 def test_a_certificate_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path) -> None:
     assert access_options.tls(parsed()) is None
+    with pytest.raises(SyncError, match="tls_key is of no use without tls_certificate"):
+        access_options.tls(parsed("--tls-key", "key.pem"))
     (tmp_path / "cert.pem").write_text("none")
     for name in ("cert.pem", "missing.pem"):
         with pytest.raises(SyncError, match="cannot be used"):

@@ -9,6 +9,7 @@ import pytest
 
 from replicell.commands import server as command
 from replicell.persisters.crsqlite.connection import close_connection, open_connection
+from replicell.sync.errors import RoomNameError
 from replicell.sync.room_files import RoomFileError, back_up, describe_room, list_rooms, restore
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
@@ -118,6 +119,8 @@ def test_what_cannot_be_restored_says_why(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     with pytest.raises(RoomFileError, match="is no room's database"):
         restore(folder, "room", tmp_path / "empty.db")
+    with pytest.raises(RoomNameError, match="not allowed"):
+        restore(folder, "../room", tmp_path / "empty.db")
     assert list(folder.iterdir()) == []
 
 
@@ -162,5 +165,10 @@ def test_a_folder_or_server_that_is_not_there_is_named(tmp_path: Path) -> None:
         run("rooms", "--data-dir", str(tmp_path / "missing"))
     with pytest.raises(RoomFileError, match="begins with http"):
         run("stats", "--url", "localhost:1")
-    with pytest.raises(RoomFileError, match="cannot be had"):
+    with pytest.raises(RoomFileError, match="cannot be had: connection refused, no server listens there"):
         run("stats", "--url", "http://127.0.0.1:1")
+
+
+def test_an_empty_folder_has_no_rooms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rooms", "--data-dir", str(tmp_path)) == 0
+    assert f"there are no rooms in {tmp_path}" in capsys.readouterr().err

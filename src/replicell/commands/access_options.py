@@ -37,6 +37,7 @@ def authenticate(args: argparse.Namespace) -> Authenticate | None:
         SyncError: They make no sense, or the key's file cannot be read.
     """
     if args.jwt_key is None and args.jwt_key_set is None:
+        _refuse_without(args, ("jwt_algorithm", "jwt_audience", "jwt_issuer"), "jwt_key or jwt_key_set")
         return None
     from replicell.sync.access import JwtTokens
 
@@ -56,6 +57,7 @@ def tls(args: argparse.Namespace) -> ssl.SSLContext | None:
         SyncError: The certificate or the key cannot be used.
     """
     if args.tls_certificate is None:
+        _refuse_without(args, ("tls_key",), "tls_certificate")
         return None
     import ssl
 
@@ -65,8 +67,18 @@ def tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(args.tls_certificate, args.tls_key)
     except (OSError, ssl.SSLError) as error:
-        raise SyncError(f"the certificate {args.tls_certificate} cannot be used: {error}") from error
+        reason = error.strerror or error
+        raise SyncError(f"the certificate {args.tls_certificate} cannot be used: {reason}") from error
     return context
+
+
+def _refuse_without(args: argparse.Namespace, names: tuple[str, ...], needed: str) -> None:
+    """Refuse settings that protect nothing without another one; who gives them believes it there."""
+    from replicell.sync.errors import SyncError
+
+    for name in names:
+        if getattr(args, name):
+            raise SyncError(f"{name} is of no use without {needed}: give that too, or leave it out")
 
 
 def _read(path: str) -> str:
@@ -74,5 +86,7 @@ def _read(path: str) -> str:
 
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SyncError(f"the key {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise SyncError(f"the key {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SyncError(f"the key {path} cannot be read: it is no text") from error

@@ -22,13 +22,19 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the server's parser; each sets ``on_rooms`` to what it runs."""
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands, instead of serving")
+    commands = parser.add_subparsers(
+        metavar="COMMAND", title="commands, instead of serving", prog=parser.prog
+    )
+    parser.usage = "%(prog)s [OPTION ...] [COMMAND ...]"
 
     def add(name: str, command: _Command, text: str) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
         added.set_defaults(on_rooms=command)
         added.add_argument(
-            "--data-dir", default=argparse.SUPPRESS, help="folder of the rooms' files, as for the server"
+            "--data-dir",
+            default=argparse.SUPPRESS,
+            metavar="FOLDER",
+            help="folder of the rooms' files, as for the server",
         )
         added.add_argument("--config", default=argparse.SUPPRESS, metavar="FILE", help="as for the server")
         return added
@@ -110,6 +116,7 @@ def _stats(args: argparse.Namespace, settings: argparse.Namespace) -> int:
 
 
 def _live_stats(url: str, token: str | None) -> int:
+    from replicell.sync.addresses import in_plain_words
     from replicell.sync.room_files import RoomFileError
 
     if not url.startswith(("http://", "https://")):
@@ -120,8 +127,10 @@ def _live_stats(url: str, token: str | None) -> int:
             Request(url.rstrip("/") + "/metrics", headers=headers), timeout=_TIMEOUT_SECONDS
         ) as page:
             lines = page.read().decode().splitlines()
-    except (URLError, OSError) as error:
-        raise RoomFileError(f"the figures of {url} cannot be had: {error}") from error
+    except OSError as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        words = in_plain_words(reason) if isinstance(reason, OSError) and reason.errno else str(error)
+        raise RoomFileError(f"the figures of {url} cannot be had: {words}") from error
     figures = (line.rpartition(" ")[::2] for line in lines if line and not line.startswith("#"))
     _print_columns(
         ("figure", "value"),
@@ -146,6 +155,8 @@ def _described(folder: Path) -> tuple[list[RoomFile], bool]:
         except RoomFileError as error:
             print(f"replicell: {error}", file=sys.stderr)
             failed = True
+    if not found and not failed:
+        print(f"replicell: there are no rooms in {folder}", file=sys.stderr)
     return found, failed
 
 

@@ -32,6 +32,7 @@ PREFIX: Final = "REPLICELL_SERVER_"
 UNSAID: Final = object()
 """In place of a limit that nobody has set: then it is the usual one."""
 _CONFIG: Final = "config"
+_METAVARS: Final = {"_seconds": "SECONDS", "_bytes": "BYTES", "_size": "BYTES", "token": "TOKEN"}
 
 
 class SettingError(ReplicellError, ValueError):
@@ -118,16 +119,16 @@ class Setting:
 
 
 def _limit(name: str, kind: type[int] | type[float], text: str) -> Setting:
-    return Setting(f"limit_{name}", kind, UNSAID, text, "limits", is_limit=True, metavar="N")
+    return Setting(f"limit_{name}", kind, UNSAID, text, "limits", is_limit=True)
 
 
 _JWT: Final = "JSON Web Tokens (instead of --token)"
 _CLUSTER: Final = "more than one machine"
 
 SETTINGS: Final[tuple[Setting, ...]] = (
-    Setting("host", str, "127.0.0.1", "address to listen on"),
+    Setting("host", str, "127.0.0.1", "address to listen on", metavar="ADDRESS"),
     Setting("port", int, 8040, "port, 0 for any free one"),
-    Setting("data_dir", str, "rooms", "folder of the rooms' files"),
+    Setting("data_dir", str, "rooms", "folder of the rooms' files", metavar="FOLDER"),
     Setting("token", str, (), "token that may read and write", many=True),
     Setting("read_only_token", str, (), "token that may only read", many=True),
     Setting(
@@ -246,7 +247,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         options: dict[str, Any] = (
             {"choices": setting.choices}
             if setting.choices
-            else {"metavar": setting.metavar or setting.kind.__name__.upper()}
+            else {"metavar": setting.metavar or _metavar(setting)}
         )
         group.add_argument(
             setting.flag,
@@ -301,6 +302,13 @@ def _shown_default(setting: Setting) -> str:
     if setting.default is UNSAID:
         return "see access.md"
     return "none" if setting.default in (None, ()) else str(setting.default)
+
+
+def _metavar(setting: Setting) -> str:
+    for ending, metavar in _METAVARS.items():
+        if setting.name.endswith(ending):
+            return metavar
+    return "TEXT" if setting.kind is str else "N"
 
 
 def _for_parser(from_text: Callable[[str], Any], text: str) -> Any:
