@@ -26,7 +26,7 @@ from replicell.persisters.crsqlite.epochs import Cursor, current_epoch, recent_e
 from replicell.sync import ledger
 from replicell.sync.announcements import announce
 from replicell.sync.backplane import translation
-from replicell.sync.backplane.entries import Part, Publication, Step, decode_publication
+from replicell.sync.backplane.entries import Beacon, Part, Publication, Step, decode_publication
 from replicell.sync.backplane.interface import BackplaneError
 from replicell.sync.jobs import Batch, TakenIn, take_in
 from replicell.sync.ledger import LOG_SITE_ID
@@ -41,6 +41,7 @@ __all__ = [
     "create_journal",
     "merge_snapshot",
     "merge_unlogged",
+    "note_beacon",
     "note_peers",
     "note_pushed",
     "read_beacon",
@@ -329,6 +330,18 @@ def merge_unlogged(conn: apsw.Connection, catalog: Catalog, rows: Sequence[Chang
 def note_pushed(conn: apsw.Connection, pushed: int) -> None:
     """Remember that all own changes up to a version are in the log, and have come back (write)."""
     conn.execute("UPDATE replicell_log SET pushed = max(pushed, ?)", (pushed,))
+
+
+def note_beacon(conn: apsw.Connection, beacon: Beacon) -> bool:
+    """Remember what another node tells of its versions (write).
+
+    Returns:
+        False if that is about another log than the one that is followed here: then it says nothing.
+    """
+    if conn.execute("SELECT identity FROM replicell_log").get != beacon.identity:
+        return False
+    translation.note_told_steps(conn, beacon.site_id, beacon.epochs, beacon.steps)
+    return True
 
 
 def note_peers(conn: apsw.Connection, peers: Iterable[Cursor]) -> None:

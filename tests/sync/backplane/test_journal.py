@@ -12,7 +12,7 @@ from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync import ledger
 from replicell.sync.backplane import journal
-from replicell.sync.backplane.entries import Part, cut, decode_part
+from replicell.sync.backplane.entries import Beacon, Part, Step, cut, decode_part
 from replicell.sync.ledger import LOG_SITE_ID
 from tests.sync.backplane.node_sites import (
     CLIENT,
@@ -167,6 +167,19 @@ def test_who_begins_with_a_snapshot_amid_its_makers_publication_has_the_pieces_f
     site.apply(*enumerate(rest, start=2))
     assert site.value("SELECT count(*) FROM replicell_log_parts") == 0
     assert site.rows() == {}
+
+
+@pytest.mark.parametrize(("identity", "counts"), [("the log", True), ("an older log", False)])
+def test_what_a_node_tells_of_another_log_says_nothing_of_places_in_this_one(
+    site: NodeSite, identity: str, counts: bool
+) -> None:
+    site.apply((7, one_part(published(cell("a", "x")))), pushed=1)
+    told = Beacon(OTHER_RUN, OTHER, [(EPOCH, 3)], [Step(3, 7)], 7, 7, [], [], identity)
+
+    with transaction(site.conn):
+        assert journal.note_beacon(site.conn, told) is counts
+
+    assert (site.translate(Cursor(OTHER, EPOCH, 3)) > 0) is counts
 
 
 def test_parked_changes_are_published_and_those_of_the_log_are_not(site: NodeSite) -> None:

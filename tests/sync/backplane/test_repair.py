@@ -27,7 +27,7 @@ async def db(tmp_path: Path) -> AsyncIterator[CrSqliteDatabase]:
 
 
 def beacon(digest: list[int], position: int) -> Beacon:
-    return Beacon(OTHER, b"s" * 16, [], [], position, position, [], digest)
+    return Beacon(OTHER, b"s" * 16, [], [], position, position, [], digest, "the log")
 
 
 async def test_equal_content_has_equal_fingerprints_whatever_the_order_it_was_written_in(
