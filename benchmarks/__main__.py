@@ -105,9 +105,11 @@ def figures_of(section: str, minutes: float) -> Iterator[Figure]:
 
         yield from bootstrap_figures()
     else:
+        from benchmarks.lines.group_commit import group_commit_figures
         from benchmarks.lines.sync import sync_figures
 
         yield from sync_figures()
+        yield from group_commit_figures()
 
 
 def describe_conditions() -> str:

@@ -53,6 +53,7 @@ class Member:
         self._key = pack_key([name])
         self._websocket: ClientConnection | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._confirmed = asyncio.Event()
 
     async def join(self, url: str) -> None:
         websocket, welcome = await join(url, TODOS, ping_interval=None, open_timeout=60, max_queue=None)
@@ -67,6 +68,18 @@ class Member:
         if self._websocket is not None:
             await self._websocket.send(encode(changes))
 
+    async def confirmed_edits(self, count: int) -> list[float]:
+        """Edit so often, each time when the last edit is acknowledged: the seconds that each took."""
+        times = []
+        for _ in range(count):
+            began = time.monotonic()
+            await self.edit()
+            while self.acknowledged < self.version:
+                self._confirmed.clear()
+                await self._confirmed.wait()
+            times.append(time.monotonic() - began)
+        return times
+
     async def _read(self, websocket: ClientConnection) -> None:
         try:
             async for frame in websocket:
@@ -78,6 +91,7 @@ class Member:
                         await websocket.send(encode(Ack(self.until)))
                 elif isinstance(message := decode(frame), Ack):
                     self.acknowledged = message.version
+                    self._confirmed.set()
         except ConnectionClosed:
             return
 
@@ -141,6 +155,12 @@ class Crowd:
             await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
             await editors[number % len(editors)].edit()
         return round(seconds * rate)
+
+    async def edit_together(self, writers: int, count: int) -> dict[str, Any]:
+        """Have so many clients edit at once, so often each: how long all that took, and each edit."""
+        began = time.monotonic()
+        times = await asyncio.gather(*(member.confirmed_edits(count) for member in self.members[:writers]))
+        return {"seconds": time.monotonic() - began, "times": [seconds for each in times for seconds in each]}
 
     async def report(self) -> dict[str, Any]:
         """How each client stands."""

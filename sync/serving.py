@@ -156,8 +156,8 @@ class ServedConnection:
     def _emit(self, action: Action) -> None:
         match action:
             case Send(frame):
-                self._counts.sent(frame)
                 self._wire.emit(action)
+                self._counts.sent(frame)
             case Authenticate(token):
                 # Tokens are looked at one by one; what comes meanwhile is superfluous.
                 if not self._renewing:
@@ -201,10 +201,11 @@ class ServedConnection:
         self._opened.room.intake.add(self._wire.reported(job))
 
     def _applied(self, job: Job[Any], merge: _Timed, taken: TakenIn | None) -> None:
+        # Whoever is told of it waits for that, and nobody for what is counted.
+        job.done(taken)
         self._note(job, merge)
         if taken is not None and (taken.refused or taken.parked):
             self._counts.refused_changes.update(refusal.code for refusal in (*taken.refused, *taken.parked))
-        job.done(taken)
 
     def _not_applied(self, job: Job[Any], merge: _Timed, error: BaseException) -> None:
         self._note(job, merge)
