@@ -8,6 +8,7 @@ import ssl as ssl_module
 from collections.abc import Callable
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
@@ -265,7 +266,8 @@ class ConnectionCycle:
                 self.url,
                 additional_headers=headers,
                 compression=None,
-                ssl=self._ssl,
+                # The package refuses None here, and takes True for the certificates that the system trusts.
+                ssl=self._ssl or (True if urlsplit(self.url).scheme == "wss" else None),
                 open_timeout=self._open_timeout,
                 close_timeout=2,
                 max_size=self._max_message_size,
@@ -276,6 +278,10 @@ class ConnectionCycle:
             return ending_of_request(error.response)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             return Ending(f"cannot connect: {in_plain_words(error)}")
+        except Exception as error:
+            # A client that has ended would look as one that connects for ever.
+            _log.exception("%s: the connection failed in a way that was not foreseen", self.shown_url)
+            return Ending(f"an error that was not foreseen, see the log: {error}")
 
     async def _serve(self, websocket: ClientConnection) -> Ending:
         wire = Wire(WebsocketTransport(websocket), self._db, self)

@@ -29,8 +29,8 @@ from replicell.sync.arrivals import Arrivals, ArrivedConnection
 from replicell.sync.asgi import AsgiApp
 from replicell.sync.attendance import Attendance
 from replicell.sync.backplane.interface import Backplane
-from replicell.sync.backplane.options import LinkOptions
 from replicell.sync.backplane.node import Node
+from replicell.sync.backplane.options import LinkOptions
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts

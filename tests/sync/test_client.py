@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.sync import connection_cycle
 from replicell.sync.backoff import Backoff
 from replicell.sync.client import SyncClient
 from replicell.sync.errors import RefusedError, SyncClosedError, SyncError, SyncTimeoutError
@@ -442,3 +444,27 @@ async def test_a_client_that_was_started_is_connecting_from_the_first_moment(
     sync = SyncClient(await open_database("a"), "ws://127.0.0.1:1/room")
     async with sync:
         assert (sync.status, sync.status_detail) == (SyncStatus.CONNECTING, "")
+
+
+async def test_a_fault_of_its_own_is_logged_and_does_not_end_it(
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures = [RuntimeError("nobody has thought of this")]
+
+    def fails_once(*args: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return connect(*args, **options)
+
+    monkeypatch.setattr(connection_cycle, "connect", fails_once)
+    server = await open_server()
+    sync = await open_client(await open_database("a"), f"{server.url}/room")
+    await sync.wait_until_synced(PATIENCE)
+
+    (record,) = [record for record in caplog.records if record.name == "replicell.sync.client"]
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "nobody has thought of this"

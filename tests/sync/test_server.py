@@ -36,9 +36,11 @@ from replicell.sync.messages import (
     encode,
 )
 from replicell.sync.server import SyncServer
+from replicell.sync.status import SyncStatus
 from tests.sync.certificates import make_certificate
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, put, rows
+from tests.sync.test_client import reached
 
 SITE, EPOCH = b"c" * 16, b"e" * 16
 TODO = TableAnnouncement("todo", ["id"], ["text", "n"], ["TEXT"])
@@ -318,6 +320,25 @@ async def test_tls_is_a_matter_of_an_ssl_context(
 
     db = await open_database("a")
     sync = await open_client(db, f"{server.url}/room", ssl=certificate.trusting())
+    await sync.wait_until_synced(PATIENCE)
+
+
+async def test_certificates_that_the_system_trusts_need_no_context(
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    certificate = await asyncio.to_thread(make_certificate, tmp_path)
+    server = await open_server(ssl=certificate.serving())
+    stranger = await open_client(await open_database("a"), f"{server.url}/room")
+    await reached(stranger, SyncStatus.OFFLINE)
+    assert stranger.status_detail.startswith("cannot connect: the server's certificate is not trusted: ")
+    await stranger.close()
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.chain))
+    sync = await open_client(await open_database("b"), f"{server.url}/room")
     await sync.wait_until_synced(PATIENCE)
 
 
