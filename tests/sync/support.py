@@ -71,6 +71,22 @@ class Site:
         return True
 
 
+class Timers:
+    """Takes the `Later` actions, and calls what is due when told that time has passed."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Later] = []
+
+    def emit(self, action: Action) -> None:
+        assert isinstance(action, Later)
+        self.waiting.append(action)
+
+    def pass_time(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for later in waiting:
+            later.call()
+
+
 class End:
     """One end of a connection: keeps what its session emits."""
 

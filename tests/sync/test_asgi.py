@@ -28,7 +28,7 @@ from replicell.sync.status import SyncStatus
 from tests.sync.conftest import QUICK, OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, TODO, eventually, put, rows
 from tests.sync.test_client import reached
-from tests.sync.test_presence import seen, states
+from tests.sync.test_presence_clients import seen, states
 from tests.sync.test_server import EPOCH, HELLO, close_code, hear, tell
 
 

@@ -22,8 +22,7 @@ from replicell.sync.messages import (
 )
 from replicell.sync.showing import Showing
 from tests.sync.conftest import OpenServer
-from tests.sync.support import PATIENCE
-from tests.sync.test_presence import Timers
+from tests.sync.support import PATIENCE, Timers
 from tests.sync.test_server import EPOCH, HELLO, hear, tell
 
 

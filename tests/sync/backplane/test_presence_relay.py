@@ -17,7 +17,8 @@ from replicell.sync.messages import PeerAnnouncement
 from replicell.sync.presence import PresenceBoard, Shown
 from tests.sync.backplane.conftest import OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase
-from tests.sync.test_presence import Screen, seen, states
+from tests.sync.test_presence import Screen
+from tests.sync.test_presence_clients import seen, states
 
 
 def board_without_rests() -> PresenceBoard:
