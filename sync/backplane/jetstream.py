@@ -37,8 +37,12 @@ _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REQUEST_SECONDS: Final = 1.5
 _RETRY_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 3.0
-_SILENCE_SECONDS: Final = 3.0
+_NO_LEADER_SECONDS: Final = 5.0
+_NO_APPEND_SECONDS: Final = 3.0
 """After so long without an answer another NATS server is tried: this one may be cut off from the others."""
+_STAY_SECONDS: Final = 1.0
+_ALONE_NANOSECONDS: Final = 3 * 10**9
+"""A leader that has not heard of the other servers for so long, three of their heartbeats, leads nobody."""
 _DUPLICATE_WINDOW_NANOSECONDS: Final = 120 * 10**9
 _MARGIN: Final = 8 * 1024
 """What headers and the protocol need of the biggest message; one that is too big would cut the connection."""
@@ -127,6 +131,8 @@ class JetStreamBackplane:
         self._answers = asyncio.Event()
         self._look_fails_since: float | None = None
         self._append_fails_since: float | None = None
+        self._leader_is_alone = False
+        self._moved_at = 0.0
 
     @property
     def shared(self) -> bool:
@@ -349,12 +355,18 @@ class JetStreamBackplane:
                 await self._doubt.wait()
 
     async def _leave_if_silent(self) -> None:
-        """Go to another server, if this one has brought no answers for long: perhaps it is alone."""
+        """Go to another server, if this one seems to be cut off from the others."""
         now = asyncio.get_running_loop().time()
-        silent_since = min(self._look_fails_since or now, self._append_fails_since or now)
-        if now - silent_since >= _SILENCE_SECONDS:
+        no_leader, no_append = self._look_fails_since or now, self._append_fails_since or now
+        if now >= self._moved_at + _STAY_SECONDS and (
+            self._leader_is_alone
+            or now >= no_leader + _NO_LEADER_SECONDS
+            or now >= no_append + _NO_APPEND_SECONDS
+        ):
             self._look_fails_since = self._append_fails_since = None
-            _log.info("there is no answer from JetStream for %s s: trying another server", _SILENCE_SECONDS)
+            self._leader_is_alone = False
+            self._moved_at = now
+            _log.info("JetStream does not answer here, another NATS server is tried")
             await self._require_client().force_reconnect()
 
     @asynccontextmanager
@@ -381,6 +393,7 @@ class JetStreamBackplane:
                 "republish": {"src": f"{self.stream}.log.>", "dest": f"{self.stream}.live.>"},
             }
         )
+        self._leader_is_alone = _is_alone(log)
         before, self._identity = self._identity, str(log["created"])
         if before != self._identity:
             for each in list(self._logs):
@@ -429,6 +442,15 @@ class JetStreamBackplane:
         if self._client is None:
             raise UnreachableError("there is no connection to NATS")
         return self._client
+
+
+def _is_alone(stream: Mapping[str, Any]) -> bool:
+    """Tell whether a stream's leader has heard of too few servers lately to bring anything about."""
+    others: list[dict[str, Any]] = (stream.get("cluster") or {}).get("replicas") or []
+    heard = [
+        each for each in others if not each.get("offline") and each.get("active", 0) < _ALONE_NANOSECONDS
+    ]
+    return 2 * (len(heard) + 1) <= len(others) + 1
 
 
 def _reply(message: Msg) -> Reply:

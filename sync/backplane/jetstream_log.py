@@ -242,11 +242,11 @@ class JetStreamLog:
                 error = answer.get("error", {})
                 if error.get("err_code") == _FULL:
                     _log.error("the stream %r is full: nothing is acknowledged until it has room", stream)
-                elif error.get("code") == 503:
+                elif error.get("err_code") == _IN_PROCESS or error.get("code") == 503:
                     self._backplane.append_failed()
                 elif error.get("err_code") in _WRONG_LAST_SEQUENCE:
                     raise _OvertakenError(f"{subject}: {error.get('description')}")
-                elif error.get("err_code") != _IN_PROCESS:
+                else:
                     raise BackplaneError(f"the stream {stream!r} refuses an entry: {error}")
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)

@@ -18,7 +18,7 @@ import pytest
 
 from examples.cluster.nats_cluster import NatsCluster
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream_log
+from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream, jetstream_log
 from replicell.sync.backplane.jetstream import JetStreamBackplane, Reply
 from replicell.sync.errors import SyncClosedError
 from replicell.sync.server import SyncServer
@@ -238,3 +238,29 @@ async def test_an_entry_that_is_said_to_be_there_already_is_acknowledged_once_it
     log = jetstream_log.JetStreamLog(backplane, "room")
     assert await log.append(b"payload", "id") == 7
     assert (backplane.looks, backplane.failures) == (3, 2)
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("others", "alone"),
+    [
+        ([], False),
+        ([(0.1, False), (0.2, False)], False),
+        ([(0.1, False), (60, True)], False),
+        ([(4, False), (5, False)], True),
+        ([(0.1, True), (0.1, True)], True),
+        ([(0.1, False), (0.1, False), (9, True), (9, True)], False),
+        ([(0.1, False), (9, False), (9, True), (9, True)], True),
+    ],
+)
+def test_a_leader_that_has_not_heard_of_a_majority_lately_leads_nobody(
+    others: list[tuple[float, bool]], alone: bool
+) -> None:
+    replicas = [{"active": int(seconds * SECOND), "offline": offline} for seconds, offline in others]
+    assert jetstream._is_alone({"cluster": {"leader": "n1", "replicas": replicas}}) is alone
+
+
+def test_a_stream_on_one_server_is_led_by_it() -> None:
+    assert not jetstream._is_alone({"created": "some time"})
