@@ -381,6 +381,7 @@ class ConnectionCycle:
         if (status, detail) == (self._report.status, self._report.detail):
             return
         level = logging.WARNING if status is SyncStatus.REFUSED else logging.DEBUG
-        _log.log(level, "%s is %s%s", self.shown_url, status.value, f": {detail}" if detail else "")
+        if _log.isEnabledFor(level):
+            _log.log(level, "%s is %s%s", self.shown_url, status.value, f": {detail}" if detail else "")
         self._report.change(status, detail)
         self._wake_waiters()

@@ -59,7 +59,8 @@ _KNOWN_SERVERS = 16
 _log = logging.getLogger("replicell.sync")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen: several are made for each batch, and freezing triples what that takes.
+@dataclass(slots=True, eq=False)
 class Job(Generic[_Result]):
     """Database work that a session asks for.
 
