@@ -102,6 +102,7 @@ class Wire:
         self._closer: asyncio.Task[None] | None = None
         self._less_backlog = asyncio.Event()
         self._is_listening = False
+        self._fault: Exception | None = None
 
     def emit(self, action: Action) -> None:
         """Do what the session wants done."""
@@ -143,6 +144,8 @@ class Wire:
             self._is_listening = True
             async for frame in self._transport:
                 self._is_listening = False
+                if self._fault is not None:
+                    raise self._fault
                 while self._is_clogged(session) and session.state != "closed":
                     self._less_backlog.clear()
                     await self._less_backlog.wait()
@@ -164,7 +167,12 @@ class Wire:
         """Give the session a frame that came alone, unless it should wait."""
         if not self._is_listening or self._is_clogged(session):
             return False
-        session.receive(frame, now)
+        try:
+            session.receive(frame, now)
+        except Exception as error:
+            # For who runs the session, not for the event loop; the frame wakes him.
+            self._fault = error
+            return False
         return True
 
     def _is_clogged(self, session: Session) -> bool:
