@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import nats
 
 __all__ = ["NatsCluster", "NatsMissingError", "free_ports", "nats_server_path"]
+
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 12_000
+_candidates = itertools.count(random.randrange(_PORTS))
 
 CONFIGURATION = """
 server_name: {name}
@@ -52,15 +59,18 @@ def nats_server_path() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Return ports that nobody listens on now, none of them twice.
+
+    They are below those that systems give to whoever asks for any, so that nobody else gets one of them
+    before it is listened on.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _FIRST_PORT + next(_candidates) % _PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
+    return ports
 
 
 class NatsCluster:
@@ -75,7 +85,7 @@ class NatsCluster:
         self._folder = folder
         self._program = nats_server_path()
         self.size = size
-        self.ports = free_ports(2 * size)[:size]
+        self.ports = free_ports(size)
         self.cluster_ports = free_ports(size)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
