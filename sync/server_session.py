@@ -15,6 +15,7 @@ from replicell.persisters.crsqlite.epochs import EPOCH_BYTES, Cursor
 from replicell.persisters.crsqlite.identity import SITE_ID_BYTES
 from replicell.persisters.crsqlite.rules import Refusal
 from replicell.sync.actions import Authenticate, Emit, Send, Validate
+from replicell.sync.chatter import Chatter
 from replicell.sync.download import SNAPSHOT_PATIENCE
 from replicell.sync.errors import PresenceError, ProtocolError
 from replicell.sync.inbound import Inbound
@@ -132,6 +133,7 @@ class ServerSession(Session):
         self._turn_size = turn_size
         self._snapshots = snapshots
         self._desk: SnapshotDesk | None = None
+        self._chatter = Chatter(emit)
         self._showing = Showing(emit, room.limits.presence_per_second, self._show)
         self._lease = _Lease()
         self._greeting: Greeting | None = None
@@ -142,7 +144,7 @@ class ServerSession(Session):
 
     @property
     def busy(self) -> bool:
-        return super().busy or self._showing.is_flooded
+        return super().busy or self._showing.is_flooded or self._chatter.is_too_much
 
     @property
     def delivered(self) -> int:
@@ -208,6 +210,7 @@ class ServerSession(Session):
         self._room.presence.leave(self)
 
     def _on_message(self, message: Message) -> None:
+        self._chatter.note(self._now)
         match message:
             case Hello() if self.state == "handshake" and not self.site_id:
                 self._on_hello(message)
