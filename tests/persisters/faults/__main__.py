@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.persisters.faults.history import History
-from tests.persisters.faults.plan import MEDIA
+from tests.persisters.faults.plan import MEDIA, make_plan
 
 _PROGRESS_SECONDS = 30.0
 
@@ -22,7 +22,7 @@ _PROGRESS_SECONDS = 30.0
 def replay(medium: str, seed: int, verbose: bool) -> bool:
     """Run one history and tell whether it went well; its course is printed when it did not."""
     with tempfile.TemporaryDirectory() as folder:
-        history = History(medium, seed, Path(folder))
+        history = History(make_plan(medium, seed), Path(folder))
         try:
             history.run()
         except Exception as error:

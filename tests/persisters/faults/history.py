@@ -24,7 +24,7 @@ from tests.persisters.faults.ledger import (
 )
 from tests.persisters.faults.life import LifeSpec, live
 from tests.persisters.faults.neighbours import Clocks, CrSqliteNeighbour, Neighbour, make_neighbour
-from tests.persisters.faults.plan import make_plan
+from tests.persisters.faults.plan import Plan
 from tests.persisters.media import MEDIA
 
 __all__ = ["History"]
@@ -36,14 +36,13 @@ class History:
     """A history of one medium.
 
     Args:
-        medium: The name of the medium.
-        seed: What decides everything.
+        plan: What decides everything.
         folder: An empty folder.
         sabotage: What is broken on purpose, None for nothing.
     """
 
-    def __init__(self, medium: str, seed: int, folder: Path, sabotage: str | None = None) -> None:
-        self.plan = make_plan(medium, seed)
+    def __init__(self, plan: Plan, folder: Path, sabotage: str | None = None) -> None:
+        self.plan = plan
         self.folder = folder
         self.trace: list[str] = []
         self._sabotage = sabotage
@@ -52,7 +51,7 @@ class History:
         self._time: Time = 0
         self._clocks: Clocks = {}
         self._settled: Content = ({}, {})
-        self._neighbour: Neighbour = make_neighbour(medium, folder)
+        self._neighbour: Neighbour = make_neighbour(plan.medium, folder)
 
     def run(self) -> None:
         """Run it.

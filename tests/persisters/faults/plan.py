@@ -1,11 +1,24 @@
-"""What happens in a history, decided by its seed alone."""
+"""What happens in a history, decided by a seed alone."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any, Final, NamedTuple, TypeAlias
 
-__all__ = ["CELLS", "LOCAL", "MEDIA", "PAIRS", "ROWS", "VALUE_IDS", "Life", "Plan", "Step", "make_plan"]
+__all__ = [
+    "CELLS",
+    "FAULTS",
+    "LOCAL",
+    "MEDIA",
+    "PAIRS",
+    "ROWS",
+    "VALUE_IDS",
+    "Life",
+    "Plan",
+    "Step",
+    "make_plan",
+    "saved_in_parts",
+]
 
 MEDIA: Final = (
     "cr-sqlite tabular",
@@ -60,13 +73,11 @@ class Plan(NamedTuple):
 
     Args:
         medium: The medium.
-        seed: The seed.
         is_prepared: Whether others have made the table before the first life begins.
         lives: One after the other.
     """
 
     medium: str
-    seed: int
     is_prepared: bool
     lives: tuple[Life, ...]
 
@@ -97,12 +108,29 @@ LOCAL: Final = frozenset((*_PARTS, "write_value", "transaction"))
 """The kinds of steps that write to the store."""
 
 _WITH_PEERS: Final[_Weights] = {"peer_write": 5, "peer_drop_row": 1, "merge": 5, "push": 3}
-_FAULTS: Final = ("full", "io", "sync", "lock", "read-only")
+FAULTS: Final = ("full", "io", "sync", "lock", "read-only")
 
 
 def make_plan(medium: str, seed: int) -> Plan:
     """Make the plan of a seed."""
     return _Planner(medium, seed).plan()
+
+
+def saved_in_parts(first: tuple[Any, ...], second: tuple[Any, ...], operations: int) -> list[Step]:
+    """Return steps that have a transaction over two tables saved, and stop somewhere on the way.
+
+    Args:
+        first: The arguments of a pair that is written and saved before.
+        second: Those of the pair in question.
+        operations: The number of file operations that are done.
+    """
+    return [
+        Step("write_pair", first),
+        Step("flush"),
+        Step("work", (3, None)),
+        Step("write_pair", second),
+        Step("work", (3, operations)),
+    ]
 
 
 class _Planner:
@@ -117,7 +145,7 @@ class _Planner:
         chance = self._random
         is_deadly = self._seed % 2 == 0
         lives = [self._life(is_deadly) for _ in range(chance.choice((1, 1, 2) if is_deadly else (0, 1, 2)))]
-        return Plan(self._medium, self._seed, chance.random() < 0.5, (*lives, self._life(is_deadly=False)))
+        return Plan(self._medium, chance.random() < 0.5, (*lives, self._life(is_deadly=False)))
 
     def _life(self, is_deadly: bool) -> Life:
         chance = self._random
@@ -130,15 +158,8 @@ class _Planner:
         return Life(early, tuple(steps), fatal)
 
     def _saved_in_parts(self) -> list[Step]:
-        """Have a transaction over two tables saved, and stop somewhere on the way."""
-        chance = self._random
-        return [
-            Step("write_pair", self._args("write_pair")),
-            Step("flush"),
-            Step("work", (3, None)),
-            Step("write_pair", self._args("write_pair")),
-            Step("work", (3, chance.randint(1, 12))),
-        ]
+        first, second = self._args("write_pair"), self._args("write_pair")
+        return saved_in_parts(first, second, self._random.randint(1, 12))
 
     def _step(self, weights: _Weights) -> Step:
         (kind,) = self._random.choices(list(weights), list(weights.values()))
@@ -169,7 +190,7 @@ class _Planner:
             case "wait":
                 return (chance.choice((0.01, 0.1, 1.0)),)
             case "fault":
-                return chance.choice(_FAULTS), chance.choice((0, 0, 1, 2, 4))
+                return chance.choice(FAULTS), chance.choice((0, 0, 1, 2, 4))
             case _:
                 return ()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.persisters.faults.history import History
-from tests.persisters.faults.plan import MEDIA
+from tests.persisters.faults.plan import MEDIA, make_plan
 
 HISTORIES = 60
 A_TEST = 5
@@ -31,7 +31,7 @@ def test_nothing_that_was_flushed_is_lost_and_all_agree_in_the_end(
     for seed in range(first, first + A_TEST):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        history = History(medium, seed, folder)
+        history = History(make_plan(medium, seed), folder)
         try:
             history.run()
         except Exception as error:
@@ -48,7 +48,7 @@ def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
         for seed in range(6):
             folder = tmp_path / f"{medium} {seed}"
             folder.mkdir()
-            history = History(medium, seed, folder)
+            history = History(make_plan(medium, seed), folder)
             history.run()
             courses.append("\n".join(history.trace))
     assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
@@ -61,7 +61,7 @@ def test_a_seed_decides_everything(medium: str, seed: int, tmp_path: Path) -> No
     for attempt in ("once", "twice"):
         folder = tmp_path / attempt
         folder.mkdir()
-        history = History(medium, seed, folder)
+        history = History(make_plan(medium, seed), folder)
         history.run()
         courses.append([line.replace(str(folder), "") for line in history.trace])
     assert courses[0] == courses[1]

@@ -10,6 +10,7 @@ import pytest
 from replicell.store import MISSING
 from tests.persisters.faults.history import History
 from tests.persisters.faults.ledger import BrokenPromiseError, Content, Ledger, Register, pair
+from tests.persisters.faults.plan import make_plan
 from tests.persisters.faults.sabotage import SABOTAGES
 
 CELL = Register("todo", "1", "a")
@@ -35,7 +36,7 @@ def test_a_broken_persister_is_found(sabotage: str, tmp_path: Path) -> None:
         folder = tmp_path / str(seed)
         folder.mkdir()
         try:
-            History(medium, seed, folder, sabotage).run()
+            History(make_plan(medium, seed), folder, sabotage).run()
         except (AssertionError, ValueError):
             assert not [thread for thread in threading.enumerate() if str(folder) in thread.name]
             return
