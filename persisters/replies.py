@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 __all__ = ["Reply", "at_once"]
@@ -20,6 +21,7 @@ class Reply(asyncio.Future[_T]):
     """
 
     _then: Callable[[asyncio.Future[_T]], object] | None = None
+    _context: Context
 
     def call_at_once(self, then: Callable[[asyncio.Future[_T]], object]) -> None:
         """Have one function called with the reply as soon as it is settled, now if it is, or after it was
@@ -27,8 +29,8 @@ class Reply(asyncio.Future[_T]):
         if self.done():
             then(self)
             return
-        self._then = then
-        self.add_done_callback(then)
+        self._then, self._context = then, copy_context()
+        self.add_done_callback(then, context=self._context)
 
     def settle(self, result: Any, error: BaseException | None) -> Callable[[], object]:
         """Set a result or an error, unless the reply was cancelled.
@@ -47,7 +49,8 @@ class Reply(asyncio.Future[_T]):
             self.set_exception(RuntimeError(f"the function raised {error!r}"))
         else:
             self.set_exception(error)
-        return _nothing if then is None else lambda: then(self)
+        # As asyncio does it: whoever goes on does so in the context in which it has asked for that.
+        return _nothing if then is None else lambda: self._context.run(then, self)
 
     def mapped(self, transform: Callable[[_T], _U]) -> Reply[_U]:
         """Return a reply with what a function makes of the result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar, copy_context
 
 import pytest
 
@@ -30,6 +31,19 @@ async def test_a_function_is_called_now_if_the_reply_is_settled_already() -> Non
     at_once(reply, lambda done: heard.append(done.result()))
 
     assert heard == [5]
+
+
+async def test_who_goes_on_does_so_in_its_own_context() -> None:
+    name = ContextVar("name", default="nobody's")
+    reply, heard = new_reply(), list[str]()
+
+    def ask() -> None:
+        name.set("who asked")
+        at_once(reply, lambda done: heard.append(name.get()))
+
+    copy_context().run(ask)
+    reply.settle(5, None)()
+    assert heard == ["who asked"]
 
 
 async def test_other_callbacks_and_who_awaits_it_hear_of_it_as_ever() -> None:
