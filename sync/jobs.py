@@ -373,7 +373,6 @@ def take_in(
         limits: How big values and the database may be, None for as big as they like.
         since: The version before the transaction, None if nothing was written in it yet.
     """
-    before = catalog.latest_version(conn) if since is None else since
     changes = batches[0].rows if len(batches) == 1 else [change for one in batches for change in one.rows]
     too_much: list[Refusal] = []
     if turned_down:
@@ -382,6 +381,7 @@ def take_in(
     if limits is not None:
         changes, too_much = within_limits(conn, changes, limits)
     accepted, refused, unknown = sift_changes(conn, catalog, changes, trusted=trusted)
+    before = catalog.version_of_last_tables(conn) if since is None else since
     refused.extend((*turned_down, *too_much))
     for failure in reversed(merge_changes(conn, catalog, accepted, site_id)):
         refused.append(Refusal(accepted.pop(failure.place), "conflict", failure.reason))
