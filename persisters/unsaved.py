@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import chain
 from typing import Any, TypeAlias
@@ -169,12 +169,26 @@ class UnsavedTable(Mapping[Id, UnsavedRow]):
             raise KeyError(row_id)
         return row
 
+    def items(self) -> ItemsView[Id, UnsavedRow]:
+        """Return all rows, at less cost than one by one."""
+        return _Rows(self)
+
     def __iter__(self) -> Iterator[Id]:
         in_blocks = chain.from_iterable(block.row_ids for block in self._blocks or ())
         return chain(in_blocks, self._packed, self.others)
 
     def __len__(self) -> int:
         return sum(map(len, self._blocks or ())) + len(self._packed) + len(self.others)
+
+
+class _Rows(ItemsView[Id, UnsavedRow]):
+    _mapping: UnsavedTable
+
+    def __iter__(self) -> Iterator[tuple[Id, UnsavedRow]]:
+        for block in self._mapping.blocks():
+            for row_id, *cells in block:
+                yield row_id, UnsavedRow(dict(zip(block.cell_ids, cells, strict=True)), RowState.WHOLE)
+        yield from self._mapping.others.items()
 
 
 class UnsavedChanges:
