@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import shutil
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +16,7 @@ from typing import NamedTuple
 import pytest
 from websockets.asyncio.client import connect
 
+from examples.cluster.nats_cluster import free_ports
 from replicell.sync import Identity, Request
 from replicell.sync.status import SyncStatus
 from tests.sync.certificates import Certificate, make_certificate
@@ -41,18 +40,6 @@ def put_in_place(text: str, **places: str) -> str:
         assert text.count(guides) == 1
         text = text.replace(guides, ours)
     return text
-
-
-def port_that_nobody_is_given() -> int:
-    """A free port that the system gives to nobody by itself, as it might those of closed sockets."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as tried:
-            try:
-                tried.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class Proxy(NamedTuple):
@@ -107,7 +94,7 @@ def proxy(request: pytest.FixtureRequest) -> Proxy:
 @asynccontextmanager
 async def running(proxy: Proxy, folder: Path, certificate: Certificate, upstream: int) -> AsyncIterator[int]:
     """Run a proxy for a server's port and give the proxy's own; clients find out when it is there."""
-    port = port_that_nobody_is_given()
+    (port,) = free_ports(1)
     process = await asyncio.create_subprocess_exec(
         *proxy.command(folder, certificate, port, upstream),
         stdout=asyncio.subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,19 +16,13 @@ from urllib.request import urlopen
 import pytest
 from websockets.asyncio.client import connect
 
+from examples.cluster.nats_cluster import free_ports
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync import SyncClient
 from replicell.sync.messages import PROTOCOL, Hello, Welcome, decode, encode
 from replicell.sync.status import SyncStatus
 from tests.sync.conftest import OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
@@ -71,7 +64,7 @@ async def terminate(process: asyncio.subprocess.Process) -> None:
 async def test_clients_that_write_while_the_server_restarts_lose_nothing(
     open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     databases = [await open_database(name) for name in ("first", "second")]
     stop = asyncio.Event()
     written = [0, 0]
@@ -124,7 +117,7 @@ async def has_more_than(db: CrSqliteDatabase, count: int) -> bool:
 
 
 async def test_connections_are_closed_with_the_code_of_a_restart(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     async with server_process(tmp_path / "rooms", port) as process:
         async with connect(f"ws://127.0.0.1:{port}/room") as websocket:
             await websocket.send(encode(Hello(PROTOCOL, b"c" * 16, [], [])))
@@ -149,7 +142,7 @@ def readiness(port: int) -> int | None:
 
 
 async def test_a_server_that_drains_says_that_it_is_not_ready_and_serves_on(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     async with server_process(tmp_path / "rooms", port, "--drain-seconds", "60") as process:
         assert await asyncio.to_thread(readiness, port) == 200
         process.send_signal(signal.SIGTERM)
@@ -165,7 +158,7 @@ async def test_a_server_that_drains_says_that_it_is_not_ready_and_serves_on(tmp_
 async def test_logs_as_json_name_room_and_client_and_no_token(
     open_database: OpenDatabase, open_client: OpenClient, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     words = (
         "--log-format",
         "json",
