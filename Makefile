@@ -36,7 +36,7 @@ conformance:  ## N=50000 more random scripts of each family, compared with the r
 	@tools/prepare --dev --node
 	@$(BIN)/python -m tests.conformance $(or $(N),50000) 2000
 
-simulate:  ## SEEDS=first-last: more histories of the sync simulation
+simulate:  ## SEEDS=first-last: more histories of the sync simulation, of sessions and of clusters
 	@tools/prepare --dev
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0-999)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import apsw
 
+from replicell.persisters.crsqlite.catalog import Catalog
 from tests.simulation.nodes import Client, Machine, Server
 
 SPLIT_GROUPS = """
@@ -19,11 +21,30 @@ class BrokenPromiseError(AssertionError):
     """Something that replicell promises did not hold."""
 
 
+class Holder(Protocol):
+    """Whose database can be looked at."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def up(self) -> bool: ...
+
+    @property
+    def conn(self) -> apsw.Connection: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+
 def has_table(conn: apsw.Connection, name: str) -> bool:
     return bool(conn.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).get)
 
 
-def logged(machine: Machine) -> set[str]:
+def logged(machine: Holder) -> set[str]:
     """The ids of the rows that no program ever changes or deletes."""
     conn = machine.conn if machine.up else apsw.Connection(str(machine.path))
     try:
@@ -35,7 +56,7 @@ def logged(machine: Machine) -> set[str]:
             conn.close()
 
 
-def check_transactions_are_whole(machine: Machine) -> None:
+def check_transactions_are_whole(machine: Holder) -> None:
     """What was committed together is seen together."""
     if has_table(machine.conn, "pair"):
         split = list(machine.conn.execute(SPLIT_GROUPS))
@@ -43,7 +64,7 @@ def check_transactions_are_whole(machine: Machine) -> None:
             raise BrokenPromiseError(f"{machine.name} sees parts of transactions: {split}")
 
 
-def contents(machine: Machine) -> dict[str, list[Any]]:
+def contents(machine: Holder) -> dict[str, list[Any]]:
     """All rows of all replicated tables, and what cr-sqlite knows of each cell but who wrote it and when."""
     conn = machine.conn
     tables = machine.catalog.tables(conn)
@@ -57,7 +78,7 @@ def contents(machine: Machine) -> dict[str, list[Any]]:
     return found
 
 
-def difference(left: Machine, right: Machine) -> str:
+def difference(left: Holder, right: Holder) -> str:
     """Say what two machines disagree about; nothing if they agree."""
     one, other = contents(left), contents(right)
     lines = []

@@ -1,0 +1,101 @@
+"""Histories of whole deployments from seeds: however the world treats them, replicas agree in the end and
+nothing that was acknowledged is lost.
+
+A failing seed is named; ``python -m tests.simulation cluster SEED`` replays it and prints its course, and
+``REPLICELL_SEED=SEED pytest tests/simulation/cluster`` runs that one alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.cluster.history import ClusterHistory
+
+COVERED = 45
+HISTORIES = 100
+A_TEST = 5
+
+
+def chosen_seeds() -> list[range]:
+    seed = os.environ.get("REPLICELL_SEED")
+    if seed is not None:
+        return [range(int(seed), int(seed) + 1)]
+    return [range(first, first + A_TEST) for first in range(COVERED, HISTORIES, A_TEST)]
+
+
+def played(seed: int, folder: Path) -> ClusterHistory:
+    """Return a history that has come to its end; tell its course if it has not."""
+    folder.mkdir()
+    history = ClusterHistory(seed, folder)
+    try:
+        history.run()
+    except Exception as error:
+        course = "\n".join(history.trace)
+        pytest.fail(
+            f"{course}\nseed {seed}: {type(error).__name__}: {error}\n"
+            f"replay it with: python -m tests.simulation cluster {seed}"
+        )
+    return history
+
+
+@pytest.mark.parametrize("seeds", chosen_seeds(), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_a_deployment_agrees_in_the_end_and_nothing_acknowledged_is_lost(
+    seeds: range, tmp_path: Path
+) -> None:
+    for seed in seeds:
+        played(seed, tmp_path / str(seed))
+
+
+TROUBLES = (
+    "crash before commit", "crash after commit", "is killed", "is restarted", "the disk of", "moves to",
+    "loses its connection", "is cut off from node", "is not heard", "is deaf", "is cut off from the log",
+    "all are cut off from the log", "pauses", "loses its file", "leaves for ever", "is wiped at", "is wiped",
+    "is restored at", "is written at", "adds column", "the log loses the next entry", "the log is lost",
+    "a snapshot is kept", "a snapshot is loaded", "asks for what it lacks", "changes its file",
+    "writes pair", "writes huge", "writes clear", "is synced", "shows {", "shows None",
+)  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
+    courses, rooms, nodes = [], set(), set()
+    for seed in range(COVERED):
+        history = played(seed, tmp_path / str(seed))
+        courses.append("\n".join(history.trace))
+        rooms.add(len(history.rooms))
+        nodes.add(len(history.nodes))
+
+    assert [trouble for trouble in TROUBLES if not any(trouble in course for course in courses)] == []
+    assert rooms == {1, 2, 3}
+    assert nodes == {2, 3}
+
+
+def test_a_seed_decides_every_byte_in_whichever_process() -> None:
+    # A process has its own addresses, and its own hashes of texts, in whose order sets are.
+    script = (
+        "import sys, tempfile; from pathlib import Path\n"
+        "from tests.simulation.cluster.history import ClusterHistory\n"
+        "for seed in map(int, sys.argv[1:]):\n"
+        "    with tempfile.TemporaryDirectory() as folder:\n"
+        "        history = ClusterHistory(seed, Path(folder)); history.run()\n"
+        "        print(seed, history.fingerprint, *history.trace, sep='\\n')\n"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script, "3", "5", "8", "13"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=Path(__file__).parents[3],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+
+    assert told[0] == told[1]
+    assert told[0].count("\n") > 100
