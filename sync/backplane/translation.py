@@ -33,6 +33,9 @@ _KEPT_BOUNDS: Final = 10_000
 _KEPT_STEPS: Final = 256
 _TOLD_STEPS: Final = 64
 
+_OF_THIS_FILE: Final = "site_id = ? AND epoch IN (SELECT id FROM replicell_epochs)"
+"""Nodes whose folders are copies of one another have the same site id, and their own versions."""
+
 _THIN_STEPS: Final = """
 DELETE FROM replicell_log_marks WHERE site_id = ?1 AND (epoch, version) IN (
     SELECT epoch, version FROM (
@@ -79,7 +82,7 @@ def translate(conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
 def note_bounds(
     conn: apsw.Connection, parts: Sequence[tuple[int, Part]], *, before: int, site_id: bytes
 ) -> None:
-    """Remember below which versions here each of some entries has left nothing (write).
+    """Remember above which versions here all stands that some entries have brought (write).
 
     Args:
         conn: The database.
@@ -97,7 +100,7 @@ def note_bounds(
 
 
 def note_bound(conn: apsw.Connection, sequence: int, lower: int) -> None:
-    """Remember below which version entries up to a sequence have left nothing (write)."""
+    """Remember above which version all stands that the entries up to a sequence have brought (write)."""
     conn.execute(
         "INSERT INTO replicell_log_entries VALUES (?1, ?2)"
         " ON CONFLICT DO UPDATE SET lower = min(lower, excluded.lower)",
@@ -145,7 +148,7 @@ def note_own_steps(
         return
     site_id = _own(conn)
     row: Any = conn.execute(
-        "SELECT max(version), max(position) FROM replicell_log_marks WHERE site_id = ?", (site_id,)
+        f"SELECT max(version), max(position) FROM replicell_log_marks WHERE {_OF_THIS_FILE}", (site_id,)
     ).fetchone()
     reached, position = row
     if position != previous:
@@ -168,7 +171,7 @@ def note_own_step(conn: apsw.Connection, version: int, position: int) -> None:
 def read_own_steps(conn: apsw.Connection) -> list[Step]:
     """Read which of this database's newest versions had which entries, in whatever epoch (read)."""
     rows: Any = conn.execute(
-        "SELECT version, max(position) FROM replicell_log_marks WHERE site_id = ?"
+        f"SELECT version, max(position) FROM replicell_log_marks WHERE {_OF_THIS_FILE}"
         " GROUP BY version ORDER BY version DESC LIMIT ?",
         (_own(conn), _TOLD_STEPS),
     )

@@ -183,6 +183,15 @@ def test_what_a_node_tells_holds_in_all_epochs_in_which_that_version_may_be_name
     assert site.translate(Cursor(other.site_id, first, 2)) == 1
 
 
+def test_what_a_copy_of_the_nodes_folder_says_of_itself_is_not_said_of_the_node(site: NodeSite) -> None:
+    site.apply((1, one_part(published(cell("a", "x")))))
+    with transaction(site.conn):
+        translation.note_told_steps(site.conn, site.site_id, [(EPOCH, 9)], [Step(9, 90), Step(1, 50)])
+    assert site.steps() == [Step(1, 1)]
+    site.apply((2, one_part(published(cell("b", "y")), batch=2)))
+    assert site.steps() == [Step(2, 2), Step(1, 1)]
+
+
 def test_a_node_tells_nothing_of_entries_of_which_something_waits_for_its_table(site: NodeSite) -> None:
     unknown = Change("later", pack_key(("a",)), "text", "waits", 1, 1, 0, 0)
     site.apply((1, one_part(published(cell("a", "x")))))
