@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -177,11 +176,11 @@ def _check_cursors(owner: Replica, holder: Replica) -> None:
     for ledger in _LEDGERS:
         if not has_table(holder.conn, ledger):
             continue
-        versions: Sequence[Any] = holder.conn.execute(
+        cursors: Any = holder.conn.execute(
             f"SELECT version FROM {ledger} WHERE site_id = ? AND epoch = ?",
             (site_id, current_epoch(owner.conn)),
         ).fetchall()
-        for (version,) in versions:
+        for (version,) in cursors:
             if version > latest:
                 raise BrokenPromiseError(
                     f"{holder.name} believes in {ledger} to have {owner.name} up to {version} of {latest}"
