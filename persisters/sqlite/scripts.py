@@ -19,7 +19,6 @@ _T = TypeVar("_T")
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _AT_ONCE: Final = 100
-_MOST_BINDINGS: Final = 32_766  # of one statement, to SQLite as it is built by default
 _REFUSALS = {"ConstraintError", "IntegrityError", "MismatchError"}
 
 
@@ -81,7 +80,8 @@ def execute_many(
     """
     remaining = iter(many)
     first = [] if wide is None else [*islice(remaining, _AT_ONCE)]
-    if wide is None or len(first) < _AT_ONCE or len(first[0]) * _AT_ONCE > _MOST_BINDINGS:
+    most = connection.limit(apsw.SQLITE_LIMIT_VARIABLE_NUMBER)
+    if wide is None or len(first) < _AT_ONCE or len(first[0]) * _AT_ONCE > most:
         connection.executemany(sql, chain(first, remaining))
         return
     left: list[Sequence[Any]] = []
