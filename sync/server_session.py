@@ -144,7 +144,7 @@ class ServerSession(Session):
 
     @property
     def busy(self) -> bool:
-        return super().busy or self._showing.is_flooded or self._chatter.is_too_much
+        return super().busy or self._chatter.is_too_much
 
     @property
     def delivered(self) -> int:

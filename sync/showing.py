@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from replicell.sync.actions import Emit
 from replicell.sync.pace import Pace
 
 __all__ = ["Showing"]
-
-_MOST_SUPERSEDED: Final = 10
-"""So many states may be put aside for a later one, before no more are read until the next is shown."""
 
 
 class Showing:
@@ -28,20 +24,12 @@ class Showing:
         self._rest = 1 / per_second if per_second is not None else 0.0
         self._pace = Pace(emit, self._pass_on)
         self._latest: str | None = None
-        self._waiting = 0
-
-    @property
-    def is_flooded(self) -> bool:
-        """Whether so many have come at once that reading more of them is a waste of everybody's time."""
-        return self._waiting > _MOST_SUPERSEDED
 
     def take(self, state: str | None) -> None:
         """The client shows another state, or takes no part any more."""
         self._latest = state
-        self._waiting += 1
         self._pace.ask()
 
     def _pass_on(self) -> float:
-        self._waiting = 0
         self._show(self._latest)
         return self._rest

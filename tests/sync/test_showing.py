@@ -63,21 +63,7 @@ def test_without_a_limit_all_are_shown() -> None:
     some, shown, timers = showing(None)
     for number in range(100):
         some.take(str(number))
-    assert (len(shown), timers.waiting, some.is_flooded) == (100, [], False)
-
-
-def test_after_ten_that_were_superseded_no_more_are_read_until_the_next_is_shown() -> None:
-    some, shown, timers = showing(4.0)
-    some.take("first")
-    for number in range(10):
-        some.take(str(number))
-    assert not some.is_flooded
-    some.take("one too many")
-    assert some.is_flooded
-
-    timers.pass_time()
-
-    assert (shown, some.is_flooded) == (["first", "one too many"], False)
+    assert (len(shown), timers.waiting) == (100, [])
 
 
 async def test_a_flood_is_read_to_its_end_and_its_last_state_counts(open_server: OpenServer) -> None:
