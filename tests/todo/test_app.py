@@ -66,9 +66,9 @@ async def test_the_state_of_the_connection_can_always_be_seen(state: ConnectionS
     async with app.run_test() as pilot:
         staged.become(state)
         await until(pilot, lambda: connection(app) == shown and reason(app) == state.reason)
-        assert lines(app)[0].endswith(shown)
+        await until(pilot, lambda: lines(app)[0].endswith(shown))
         await pilot.press("D")
-        assert lines(app)[0].endswith(shown)
+        await until(pilot, lambda: lines(app)[0].endswith(shown))
 
 
 async def test_who_else_is_there_can_be_seen_beside_the_connection() -> None:
