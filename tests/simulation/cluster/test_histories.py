@@ -16,6 +16,9 @@ import pytest
 
 from tests.simulation.cluster.history import ClusterHistory
 
+# However many share the machine; what would hang is found out in virtual time.
+pytestmark = pytest.mark.timeout(300)
+
 COVERED = 45
 HISTORIES = 100
 A_TEST = 5
@@ -61,7 +64,6 @@ TROUBLES = (
 )  # fmt: skip
 
 
-@pytest.mark.timeout(300)
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses, rooms, nodes = [], set(), set()
     for seed in range(COVERED):

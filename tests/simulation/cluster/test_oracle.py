@@ -10,10 +10,11 @@ from tests.simulation.cluster.history import ClusterHistory
 from tests.simulation.cluster.loop import StuckError, VirtualLoop
 from tests.simulation.cluster.sabotage import SABOTAGES, Sabotage
 
+pytestmark = pytest.mark.timeout(300)
+
 HISTORIES = 30
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("sabotage", "first"), SABOTAGES.values(), ids=SABOTAGES.keys())
 def test_a_broken_promise_is_found_out(
     sabotage: Sabotage, first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
