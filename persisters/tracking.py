@@ -328,9 +328,24 @@ class ChangeTracker:
                 self._unsaved.values[value_id] = value
                 self._unstorable.discard((None, None, value_id))
                 is_edited = True
+        if arriving is not None:
+            is_edited = self._note_undone(arriving, edits) or is_edited
         if is_edited:
             self.edits += 1
             self._on_unsaved()
+
+    def _note_undone(self, arriving: _Arrival, edits: TransactionEdits) -> bool:
+        """Note what was loaded and is as it was before, because a mutator listener wants it so."""
+        is_edited = False
+        for table_id in arriving.tables:
+            if _has(self._scope.saved_tables, table_id) and _has(self._scope.shared_tables, table_id):
+                undone = arriving.undone_rows(self._store, table_id, edits)
+                is_edited = self._note_rows(table_id, undone) or is_edited
+        for value_id, value in arriving.undone_values(self._store, edits).items():
+            if _has(self._scope.saved_values, value_id):
+                self._unsaved.values[value_id] = value
+                is_edited = True
+        return is_edited
 
     def _note_edits(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> None:
         self._forget_unstorable(table_id, rows)
@@ -381,6 +396,56 @@ class _Arrival:
                     state = RowState.GONE if row_ids.get(row_id) == _WENT else RowState.PARTIAL
                     edited[row_id] = UnsavedRow(cells, state)
         return edited
+
+    @property
+    def tables(self) -> Iterable[Id]:
+        """The tables of which something was loaded."""
+        return self._outcome.tables
+
+    def undone_rows(self, store: Store, table_id: Id, edits: TransactionEdits) -> dict[Id, UnsavedRow]:
+        """Return what of a table was loaded, and was written once more as it was before."""
+        touched = edits.touched_cells.get(table_id, {})
+        changed = edits.cells.get(table_id, {})
+        defaults = self._schema.defaults.get(table_id, {})
+        undone: dict[Id, UnsavedRow] = {}
+        for row_id, loaded in self._outcome.tables[table_id].items():
+            olds, news = touched.get(row_id), changed.get(row_id, {})
+            if olds is None or len(olds) == len(news):
+                continue
+            if not store.has_row(table_id, row_id):
+                if loaded is not MISSING and not news:
+                    undone[row_id] = UnsavedRow({}, RowState.GONE)
+            elif loaded is MISSING:
+                undone[row_id] = whole_row(store, table_id, row_id)
+            else:
+                row = store.get_encoded_row(table_id, row_id)
+                cells = {
+                    cell_id: row.get(cell_id, MISSING)
+                    for cell_id in olds
+                    if cell_id in loaded and cell_id not in news
+                }
+                cells = {
+                    cell_id: cell
+                    for cell_id, cell in cells.items()
+                    if cell_id not in defaults or not is_same_cell(cell, defaults[cell_id])
+                }
+                if cells:
+                    undone[row_id] = UnsavedRow(cells, RowState.PARTIAL)
+        return undone
+
+    def undone_values(self, store: Store, edits: TransactionEdits) -> dict[Id, Any]:
+        """Return the values that were loaded, and were written once more as they were before."""
+        if len(edits.touched_values) == len(edits.values):
+            return {}
+        now = store.get_encoded_values()
+        defaults = self._schema.default_values
+        return {
+            value_id: now.get(value_id, MISSING)
+            for value_id in edits.touched_values
+            if value_id in self._outcome.values
+            and value_id not in edits.values
+            and (value_id not in defaults or not is_same_cell(now.get(value_id), defaults[value_id]))
+        }
 
     def brought_value(self, value_id: Id, value: object) -> bool:
         return value_id in self._outcome.values and is_same_cell(value, self._outcome.values[value_id])

@@ -97,6 +97,9 @@ class TransactionEdits(NamedTuple):
     values: dict[Id, EncodedCell | MissingType]
     invalid_cells: Mapping[Id | MissingType, Mapping[Id | MissingType, Mapping[Id | MissingType, list[Any]]]]
     invalid_values: Mapping[Id | MissingType, list[Any]]
+    touched_cells: Mapping[Id, Mapping[Id, Mapping[Id, object]]]
+    """What was written at all, also what is now as it was before."""
+    touched_values: Mapping[Id, object]
 
 
 class SharedCells(dict[Id, Any]):
@@ -320,6 +323,8 @@ class TransactionRecord:
             _news(self.values, values) if self.values else {},
             self.invalid_cells,
             self.invalid_values,
+            self.cells,
+            self.values,
         )
 
     def log(self, tables: Mapping[Id, EncodedTable], values: EncodedRow) -> TransactionLog:

@@ -274,6 +274,29 @@ async def test_what_a_mutator_makes_of_a_load_is_an_edit_and_saved(db: CrSqliteD
     assert await rows(db) == [("1", "BREAD")]
 
 
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO todo VALUES ('2', 'Bread')", "UPDATE todo SET text = 'Tea'", "DELETE FROM todo"]
+)
+async def test_what_a_mutator_undoes_of_a_load_is_undone_in_the_database_too(
+    db: CrSqliteDatabase, sql: str
+) -> None:
+    store = create_store().set_row("todo", "1", {"text": "Milk"})
+    persister = await create(store, db).start_auto_persisting()
+    is_undone = asyncio.Event()
+
+    def undo(store: Store, *_: Any) -> None:
+        store.set_table("todo", {"1": {"text": "Milk"}})
+        is_undone.set()
+
+    store.add_table_listener("todo", undo, True)
+    await db.execute(sql)
+    async with asyncio.timeout(10):
+        await is_undone.wait()
+    await persister.flush()
+    assert store.get_table("todo") == {"1": {"text": "Milk"}}
+    assert await rows(db) == [("1", "Milk")]
+
+
 async def test_defaults_that_a_schema_adds_to_a_load_are_not_saved_over_others_cells(
     db: CrSqliteDatabase,
 ) -> None:
