@@ -72,7 +72,7 @@ class Tally:
         self._store = store
         self._name = name
         for table in ("todo", "tally"):
-            store.add_table_listener(table, lambda *_: asyncio.get_running_loop().call_soon(self._count))
+            store.add_table_listener(table, lambda *_: self._count(), mutator=True)
         store.add_table_listener("pair", lambda *_: self._check_pairs())
         self._count()
 
