@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
@@ -54,7 +55,17 @@ class Intake:
 
     def add(self, job: Job[Any]) -> None:
         """Run a job whose function is a `Merge`."""
-        self._waiting.append(job)
+        # Told in the context of now, so that logs name its client, whoever has brought the commit about.
+        context = copy_context()
+        told: Job[Any] = Job(
+            job.mode,
+            job.function,
+            lambda outcome: context.run(job.done, outcome),
+            lambda error: context.run(job.failed, error),
+            job.changes,
+            job.batches,
+        )
+        self._waiting.append(told)
         if not self._is_committing:
             self._commit()
 

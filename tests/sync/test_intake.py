@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from replicell.sync.ledger import create_ledger, peer_cursor, store_peer
 from replicell.sync.messages import Changes, decode
 
 EPOCH = b"e" * 16
+SERVED: ContextVar[int] = ContextVar("served", default=0)
+"""Whose connection is served, as the server's logs have it."""
 
 
 class Desk:
@@ -35,6 +38,8 @@ class Desk:
         self.commits = 0
         self.outcomes: dict[int, TakenIn] = {}
         self.failures: dict[int, BaseException] = {}
+        self.told_as: dict[int, int] = {}
+        """As whose, by the context, each was told."""
         self.intake = Intake(self._emit, self._catalog)
 
     def send(self, client: int, *rows: tuple[str, str], table: str = "todo", version: int = 1) -> None:
@@ -60,11 +65,16 @@ class Desk:
     def add(self, client: int, merge: Callable[..., TakenIn | None], changes: int = 1) -> None:
         def done(taken: TakenIn) -> None:
             self.outcomes[client] = taken
+            self.told_as[client] = SERVED.get()
 
         def failed(error: BaseException) -> None:
             self.failures[client] = error
+            self.told_as[client] = SERVED.get()
 
-        self.intake.add(Job("write", merge, done, failed, changes=changes, batches=1))
+        job: Job[Any] = Job("write", merge, done, failed, changes=changes, batches=1)
+        context = copy_context()
+        context.run(SERVED.set, client)
+        context.run(self.intake.add, job)
 
     def commit(self) -> None:
         job = self._commits.pop(0)
@@ -254,3 +264,20 @@ def test_what_brings_nothing_new_makes_no_version(connection: apsw.Connection) -
     assert latest_version(connection) == 1
     assert all(taken.after == 1 for taken in desk.outcomes.values())
     assert desk.outcomes[2].frames == desk.outcomes[3].frames == []
+
+
+def test_each_is_told_in_its_own_context_of_a_commit_with_others(connection: apsw.Connection) -> None:
+    desk = Desk(connection)
+    desk.send(1, ("a", "milk"))
+
+    def fail(_conn: apsw.Connection, since: int | None = None) -> TakenIn:
+        raise ValueError(f"after version {since}")
+
+    desk.send(2, ("b", "bread"))
+    desk.add(3, fail)
+    desk.send(4, ("c", "butter"))
+    while not desk.is_idle:
+        desk.commit()
+
+    assert desk.commits == 2
+    assert desk.told_as == {1: 1, 2: 2, 3: 3, 4: 4}
