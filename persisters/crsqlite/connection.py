@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from weakref import WeakSet
 
 import apsw
 
@@ -24,6 +25,7 @@ __all__ = [
     "translated",
 ]
 
+_with_undone_schema: WeakSet[apsw.Connection] = WeakSet()
 _MORE_THAN_EVER_UNDONE = 10_000
 """How far the schema's version is moved on; a transaction moves it by a few for each table."""
 
@@ -80,7 +82,7 @@ def transaction(connection: apsw.Connection, immediate: bool = True) -> Abstract
         immediate: Take the write lock at once. A transaction that reads first and writes later fails if
             anybody else wrote in between, so only readers should pass False.
     """
-    return plain.transaction(connection, immediate, after_failure=record_local_writes)
+    return _Transaction(connection, immediate, after_failure=record_local_writes)
 
 
 def record_local_writes(connection: apsw.Connection) -> None:
@@ -92,19 +94,50 @@ def record_local_writes(connection: apsw.Connection) -> None:
 
 
 def forget_undone_tables(connection: apsw.Connection) -> None:
-    """Let writes succeed again after a transaction that created tables was rolled back.
+    """Let writes succeed again after a transaction that changed the schema was rolled back.
 
-    cr-sqlite keeps a statement over all replicated tables, which it makes anew only when the schema's version
-    is greater than ever before. A rollback makes it smaller, and the statement names tables that are gone.
+    cr-sqlite keeps a statement over all replicated tables, and what their columns are, which it makes anew
+    only when the schema's version is greater than ever before. A rollback makes it smaller, and they name
+    tables and columns that are gone.
 
     Args:
         connection: A connection from :func:`open_connection`, not in a transaction.
     """
+    if connection not in _with_undone_schema:
+        try:
+            connection.execute("SELECT crsql_db_version()").fetchall()
+            return
+        except apsw.SQLError:
+            _with_undone_schema.add(connection)
+    version = _schema_version(connection)
+    connection.execute(f"PRAGMA schema_version = {version + _MORE_THAN_EVER_UNDONE}")
+    _with_undone_schema.discard(connection)
+
+
+class _Transaction(plain.transaction):
+    """Notes that a change of the schema was rolled back."""
+
+    __slots__ = ()
+
+    def _roll_back(self) -> None:
+        connection = self._connection
+        # If SQLite has rolled back by itself, nobody can tell any more.
+        within = _schema_version_or_none(connection) if connection.in_transaction else None
+        super()._roll_back()
+        if within is None or _schema_version_or_none(connection) != within:
+            _with_undone_schema.add(connection)
+
+
+def _schema_version_or_none(connection: apsw.Connection) -> int | None:
     try:
-        connection.execute("SELECT crsql_db_version()").fetchall()
-    except apsw.SQLError:
-        version = connection.execute("PRAGMA schema_version").get
-        connection.execute(f"PRAGMA schema_version = {version + _MORE_THAN_EVER_UNDONE}")
+        return _schema_version(connection)
+    except apsw.Error:
+        return None
+
+
+def _schema_version(connection: apsw.Connection) -> int:
+    version: int = connection.execute("PRAGMA schema_version").get
+    return version
 
 
 def _refuse_newer_extension(connection: apsw.Connection, name: str) -> None:

@@ -23,7 +23,7 @@ from replicell.persisters.crsqlite.connection import (
     transaction,
 )
 from replicell.persisters.crsqlite.keys import pack_key
-from replicell.persisters.crsqlite.schema import TableSchema, create_table
+from replicell.persisters.crsqlite.schema import TableSchema, add_columns_within, create_table
 
 
 def test_a_new_file_is_a_replica_with_an_identity_of_its_own(file: Path) -> None:
@@ -184,3 +184,23 @@ def test_a_table_whose_creation_was_undone_keeps_merges_from_succeeding_until_it
             connection.execute("INSERT INTO crsql_changes VALUES (?,?,?,?,?,?,?,?,?)", change)
     close_connection(connection)
     close_connection(other)
+
+
+def test_rows_can_be_written_again_after_a_new_column_was_undone(file: Path) -> None:
+    connection = open_connection(file)
+    try:
+        create_table(connection, TableSchema("todo", ("id",), ("text", "rank")))
+        with transaction(connection):
+            connection.execute("INSERT INTO todo VALUES ('1', 'x', 1)")
+        with pytest.raises(ZeroDivisionError), transaction(connection):
+            add_columns_within(connection, "todo", ["done"])
+            connection.execute("SELECT crsql_db_version()").fetchall()
+            _ = 1 // 0
+        with pytest.raises(apsw.SQLError, match="expected"), transaction(connection):
+            connection.execute("UPDATE todo SET rank = 2")
+        forget_undone_tables(connection)
+        with transaction(connection):
+            connection.execute("UPDATE todo SET rank = 3")
+        assert connection.execute("SELECT * FROM todo").fetchall() == [("1", "x", 3)]
+    finally:
+        close_connection(connection)
