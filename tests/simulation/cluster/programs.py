@@ -73,11 +73,14 @@ class Programs:
 
     def work_hard(self, client: Client) -> None:
         """Let one client write some entries, each of which it wants to be safe."""
+        for number in range(4):
+            self._world.after(number * 0.2, partial(self._write_log_if_there, client))
+            self._world.after(number * 0.2 + 0.1, partial(self._begin_waiting, client))
+
+    def _write_log_if_there(self, client: Client) -> None:
         worker = client.workers.get(str(client.path))
         if worker is not None and worker.connection is not None and has_table(worker.connection, "log"):
-            for number in range(4):
-                self._world.after(number * 0.2, partial(self._write_log, client))
-                self._world.after(number * 0.2 + 0.1, partial(self._begin_waiting, client))
+            self._write_log(client)
 
     def alter(self) -> None:
         """Let one client's program add a column and a table, and use them."""
