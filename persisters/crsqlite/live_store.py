@@ -117,15 +117,19 @@ class LiveStore:
         try:
             while self._look_again:
                 self._look_again = False
-                if await self._find_tables():
-                    await persister.extend(self._config())
+                await self._adopt_tables_once(persister)
+        finally:
+            self._looking = None
+
+    async def _adopt_tables_once(self, persister: CrSqlitePersister) -> None:
+        try:
+            if await self._find_tables():
+                await persister.extend(self._config())
         except PersisterError as error:
             # What has been found stays configured, and is loaded and saved at the next occasion.
             _log.error("%s: new tables are not followed yet: %s", self._name, error)
         except Exception:
             _log.exception("%s: new tables are not followed", self._name)
-        finally:
-            self._looking = None
 
     async def _find_tables(self) -> bool:
         """Find out what there is to follow; False if that is not more than was known."""

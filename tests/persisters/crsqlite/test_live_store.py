@@ -64,6 +64,27 @@ class TestLiveStore:
             store.set_cell("counts", "home", "open", 4)
         assert await db.execute("SELECT id, open FROM counts") == [("home", 4)]
 
+    async def test_a_table_that_is_made_while_a_listener_fails_is_followed_all_the_same(
+        self, db: CrSqliteDatabase
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise ValueError("a listener")
+
+        def derive(store: Store, *_: object) -> None:
+            store.set_row("counts", "home", {"open": store.get_row_count("todo")})
+
+        live = LiveStore(db, row_id_column="id")
+        await live.open()
+        live.store.add_row_listener("todo", None, fail)
+        live.store.add_row_listener("todo", None, derive, True)
+        await db.run(create_table, TODO)
+        await db.execute("INSERT INTO todo VALUES ('1', 'Buy milk')")
+        live.look_again()
+        await live.flush()
+        assert live.store.get_row("counts", "home") == {"open": 1}
+        assert await db.execute("SELECT id, open FROM counts") == [("home", 1)]
+        await live.close()
+
     async def test_a_table_that_comes_into_the_database_comes_into_the_store_once_it_is_told(
         self, db: CrSqliteDatabase
     ) -> None:
