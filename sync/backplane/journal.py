@@ -182,8 +182,8 @@ def read_unpublished(
         rows.extend(page.changes)
     waiting: Any = conn.execute(
         "SELECT position, tbl, pk, cid, val, col_version, cl, seq FROM replicell_parked"
-        " WHERE position > ? AND site_id IS NOT ? ORDER BY position LIMIT ?",
-        (parked, LOG_SITE_ID, _MAX_PARKED_AT_ONCE),
+        f" WHERE position > ? AND site_id IS NOT ? ORDER BY position LIMIT {_MAX_PARKED_AT_ONCE}",
+        (parked, LOG_SITE_ID),
     ).fetchall()
     rows.extend(
         Change(table, pk, cid, val, col_version, cl, seq, 0)

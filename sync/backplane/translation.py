@@ -172,8 +172,8 @@ def read_own_steps(conn: apsw.Connection) -> list[Step]:
     """Read which of this database's newest versions had which entries, in whatever epoch (read)."""
     rows: Any = conn.execute(
         f"SELECT version, max(position) FROM replicell_log_marks WHERE {_OF_THIS_FILE}"
-        " GROUP BY version ORDER BY version DESC LIMIT ?",
-        (_own(conn), _TOLD_STEPS),
+        f" GROUP BY version ORDER BY version DESC LIMIT {_TOLD_STEPS}",
+        (_own(conn),),
     )
     return [Step(*row) for row in rows]
 
