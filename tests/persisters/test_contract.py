@@ -71,7 +71,7 @@ async def flushed(persister: Persister) -> None:
                 await persister.flush()
                 return
             except Exception as error:
-                if "lock" not in str(error):
+                if "lock" not in str(error).lower():
                     raise
 
 
