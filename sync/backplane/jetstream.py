@@ -163,8 +163,10 @@ class JetStreamBackplane:
         """Disconnect."""
         connecting, self._connecting = self._connecting, None
         if connecting is not None:
-            connecting.cancel()
-            await asyncio.wait([connecting])
+            # One that comes just as an attempt to connect ends is lost in the package, which tries again.
+            while not connecting.done():
+                connecting.cancel()
+                await asyncio.wait([connecting], timeout=_RETRY_SECONDS)
         client, self._client = self._client, None
         self._ready.clear()
         if client is not None:
