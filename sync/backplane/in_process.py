@@ -140,7 +140,9 @@ class _InProcessLog:
 
     async def last(self) -> int:
         await self._in_reach()
-        return self._topic.last
+        if self._topic.entries:
+            return self._topic.entries[-1].sequence
+        return await self.snapshot_position()
 
     async def follow(self, after: int) -> AsyncGenerator[Sequence[Entry], None]:
         while True:

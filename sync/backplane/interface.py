@@ -77,7 +77,7 @@ class RoomLog(Protocol):
         ...
 
     async def last(self) -> int:
-        """Return the sequence of the newest entry, 0 for none."""
+        """Return the sequence of the newest entry that is there or in a snapshot, 0 for none."""
         ...
 
     def follow(self, after: int) -> AsyncGenerator[Sequence[Entry], None]:

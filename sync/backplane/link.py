@@ -360,6 +360,9 @@ class RoomLink:
             if loop.time() >= checked_at + intervals * self._options.check_interval and self.settled:
                 checked_at = loop.time()
                 digest = await self._repairer.digest(self._position)
+                asked = None if digest else self._repairer.ask_again()
+                if asked is not None:
+                    await log.tell(encode_telling(asked))
             if digest or (self.settled and (self._publisher.has_sites or self._told != self._news)):
                 await self._tell(log, digest)
 
@@ -405,7 +408,8 @@ class RoomLink:
         match telling:
             case Beacon(identity=log.identity):
                 self._job(self._note(telling))
-                self._compare(telling, log)
+                if telling.digest:
+                    self._job(self._compare(telling, log))
             case Company():
                 self._relay.hear(telling)
             case AskRows(asked=asked) if asked == self._run:
@@ -415,17 +419,27 @@ class RoomLink:
             case _:
                 return
 
-    def _compare(self, beacon: Beacon, log: RoomLog) -> None:
+    async def _compare(self, beacon: Beacon, log: RoomLog) -> None:
+        if not await self._is_comparable(beacon.position, log):
+            return
         asked = self._repairer.compare(beacon)
-        if asked is not None:
-            _log.warning(
-                "room %r differs from another node's in %d parts: they are fetched",
-                self._name,
-                len(asked.buckets),
-            )
-            self._job(log.tell(encode_telling(asked)))
-            # The other one may lack something too, and is to find out.
-            self._job(self._tell(log, self._repairer.own))
+        if asked is None:
+            return
+        _log.warning(
+            "room %r differs from another node's in %d parts: they are fetched",
+            self._name,
+            len(asked.buckets),
+        )
+        self._job(log.tell(encode_telling(asked)))
+        # The other one may lack something too, and is to find out.
+        self._job(self._tell(log, self._repairer.own))
+
+    async def _is_comparable(self, position: int, log: RoomLog) -> bool:
+        """Whether the log has nothing more that could make another node's content and this one's the same."""
+        own = self._repairer.position
+        if position == own:
+            return True
+        return own == self._position and await log.last() <= min(position, own)
 
     async def _note(self, beacon: Beacon) -> None:
         if not await self._db.write(partial(journal.note_beacon, beacon=beacon), origin=self._origin):

@@ -1,4 +1,4 @@
-"""Anti-entropy: nodes that stand at the same place of a room's log compare their content, and what differs is
+"""Anti-entropy: nodes that the log will not bring any closer compare their content, and what differs is
 published once more.
 
 That should never be; it is for what nobody has thought of: entries that somebody has purged from the stream,
@@ -93,6 +93,8 @@ class Repairer:
         self._compared: set[tuple[int, ...]] = set()
         self._answered: set[int] = set()
         self._asked: Counter[tuple[int, int, int]] = Counter()
+        self._unanswered: AskRows | None = None
+        self._repeats = 0
         self.own: list[int] = []
         """The newest digest, empty for none."""
 
@@ -115,11 +117,12 @@ class Repairer:
         self._version, self.position, self.own = before, position, digest
         self._compared.clear()
         self._answered.clear()
+        self._unanswered = None
         return digest
 
     def compare(self, beacon: Beacon) -> AskRows | None:
         """Return what to ask another node for, None if nothing differs that has not been asked for before."""
-        if len(beacon.digest) != BUCKETS or beacon.position != self.position:
+        if len(beacon.digest) != BUCKETS or not self.own:
             return None
         known = tuple(beacon.digest)
         if known in self._compared:
@@ -135,7 +138,14 @@ class Repairer:
         if len(self._asked) > _MOST_REMEMBERED:
             self._asked.clear()
         self._asked.update(differing)
-        return AskRows(self._run, beacon.run, [bucket for bucket, _, _ in differing])
+        self._unanswered = AskRows(self._run, beacon.run, [bucket for bucket, _, _ in differing])
+        self._repeats = 0
+        return self._unanswered
+
+    def ask_again(self) -> AskRows | None:
+        """Return what was asked for and has changed nothing since, for what is told may get lost."""
+        self._repeats += 1
+        return self._unanswered if self._repeats <= _MOST_ASKED else None
 
     def answer(self, ask: AskRows) -> Repetition | None:
         """Return what to publish for a node that has asked, None if it was published for another one."""

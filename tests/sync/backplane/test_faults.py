@@ -198,8 +198,13 @@ async def test_a_new_node_begins_with_a_snapshot_and_a_late_one_merges_it(
         assert copy.site_id != original.site_id
 
 
+@pytest.mark.parametrize("later", [{"end": "after the hole"}, {}], ids=["in the middle", "at the end"])
 async def test_nodes_find_out_that_they_differ_and_fetch_from_each_other_what_they_lack(
-    hub: InProcessBackplane, open_node: OpenNode, open_database: OpenDatabase, open_client: OpenClient
+    later: dict[str, str],
+    hub: InProcessBackplane,
+    open_node: OpenNode,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
 ) -> None:
     checking = LinkOptions(beacon_interval=0.05, check_interval=0.05)
     one, two = await open_node("1", link_options=checking), await open_node("2", link_options=checking)
@@ -213,13 +218,14 @@ async def test_nodes_find_out_that_they_differ_and_fetch_from_each_other_what_th
         await put(a, str(number), "purged by somebody")
     await sync_a.wait_until_synced(PATIENCE)
     hub.lose("room", await (await hub.open_room("room")).last())
-    await put(a, "end", "after the hole")
+    for row_id, text in later.items():
+        await put(a, row_id, text)
     await sync_a.wait_until_synced(PATIENCE)
 
     two = await open_node("2", link_options=checking)
     c = await open_database("c", with_table=False)
     await open_client(c, f"{two.url}/room")
-    await eventually(c, lambda: has_rows(c, 31))
+    await eventually(c, lambda: has_rows(c, 30 + len(later)))
     await sync_b.close()
 
 

@@ -57,12 +57,27 @@ async def test_one_cell_more_changes_one_fingerprint_and_that_is_asked_for_once(
     assert repairer.compare(beacon(theirs, 8)) is None
 
 
-async def test_nodes_at_different_places_of_the_log_are_not_compared(db: CrSqliteDatabase) -> None:
+async def test_there_is_nothing_to_compare_before_both_have_a_digest(db: CrSqliteDatabase) -> None:
     repairer = Repairer(ONE, db, Catalog())
+    assert repairer.compare(beacon([1] * BUCKETS, 7)) is None
     await repairer.digest(7)
-    assert repairer.compare(beacon([1] * BUCKETS, 8)) is None
     assert repairer.compare(beacon([], 7)) is None
     assert repairer.compare(beacon([1] * BUCKETS, 7)) is not None
+
+
+async def test_what_was_asked_for_and_changed_nothing_is_asked_for_again_three_times_at_most(
+    db: CrSqliteDatabase,
+) -> None:
+    repairer = Repairer(ONE, db, Catalog())
+    await repairer.digest(7)
+    assert repairer.ask_again() is None
+    asked = repairer.compare(beacon([1] * BUCKETS, 7))
+    assert asked is not None
+    assert [repairer.ask_again() for _ in range(4)] == [asked, asked, asked, None]
+
+    repairer.compare(beacon([2] * BUCKETS, 7))
+    await repairer.digest(8)
+    assert repairer.ask_again() is None
 
 
 async def test_nothing_is_looked_at_again_as_long_as_nothing_has_changed(db: CrSqliteDatabase) -> None:
