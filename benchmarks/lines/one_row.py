@@ -106,41 +106,47 @@ class Kept:
         return await self._db.run(update_by_hand, self._next_row(), -self._edits)
 
     def arrive(self, write: Callable[[apsw.Connection, str, int], None]) -> float:
-        """Seconds from the notice of a change that was made here to its arrival in the store."""
+        """Seconds from a write that was made here, just before its commit, to its arrival in the store."""
+        written = 0.0
+
+        def timed(connection: apsw.Connection, row_id: str, rank: int) -> None:
+            nonlocal written
+            write(connection, row_id, rank)
+            written = time.monotonic()
 
         async def make(row_id: str, rank: int) -> None:
-            await self._db.write(write, row_id, rank)
+            await self._db.write(timed, row_id, rank)
 
-        noticed, arrived = self._runner.run(self._arrival(make))
-        return arrived - noticed
+        return self._runner.run(self._arrival(make)) - written
 
     def arrive_from(self, writer: LineProcess) -> tuple[float, float]:
         """Seconds from another process's commit to its notice, and from there to its arrival in the store."""
         committed = 0.0
+        noticed: list[float] = []
 
         async def make(row_id: str, rank: int) -> None:
             nonlocal committed
             answer = await asyncio.to_thread(writer.ask, {"row": row_id, "rank": rank})
             committed = float(answer["at"])
 
-        noticed, arrived = self._runner.run(self._arrival(make))
-        return noticed - committed, arrived - noticed
+        with self._db.on_change(lambda change: noticed.append(time.monotonic())):
+            arrived = self._runner.run(self._arrival(make))
+        return noticed[0] - committed, arrived - noticed[0]
 
-    async def _arrival(self, make: Callable[[str, int], Coroutine[Any, Any, None]]) -> tuple[float, float]:
+    async def _arrival(self, make: Callable[[str, int], Coroutine[Any, Any, None]]) -> float:
+        """Return when a change that is made here or elsewhere has reached the store."""
         if not self._persister.is_auto_loading():
             await self._persister.start_auto_load()
         row_id = self._next_row()
-        noticed: list[float] = []
         arrived = asyncio.get_running_loop().create_future()
         listener = self._store.add_cell_listener(
             "todos", row_id, "rank", lambda *_: arrived.set_result(time.monotonic())
         )
-        with self._db.on_change(lambda change: noticed.append(time.monotonic())):
-            await make(row_id, -self._edits)
-            at = await arrived
+        await make(row_id, -self._edits)
+        at: float = await arrived
         self._store.del_listener(listener)
         assert self._store.get_cell("todos", row_id, "rank") == -self._edits
-        return noticed[0], at
+        return at
 
     def hop(self) -> float:
         """Seconds of one statement on the database's thread, and back."""
@@ -186,13 +192,13 @@ def asking(original: LineProcess, line: str, size: int) -> Callable[[], float]:
 
 def arrival_figures(ours: Kept, size: int) -> Iterator[Figure]:
     """One changed row on its way into the store, from everywhere it may come."""
-    name = f"cr-sqlite: one changed row of {size:,}, from notice to store"
+    name = f"cr-sqlite: one changed row of {size:,}"
     hop = "one statement and back"
     target = at_most(0.005, "5 ms")
     for source, write in (("made here", update), ("merged by sync", merge)):
         yield Line(
             SECTION,
-            f"{name}, {source}",
+            f"{name}, {source}, from before its commit to the store",
             1,
             partial(ours.arrive, write),
             hop,
@@ -211,7 +217,7 @@ def arrival_figures(ours: Kept, size: int) -> Iterator[Figure]:
 
         yield Line(
             SECTION,
-            f"{name}, made by another process",
+            f"{name}, made by another process, from its notice to the store",
             1,
             arrive,
             hop,
