@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +29,7 @@ from tests.simulation.plan import Fate, Plan
 _log = logging.getLogger("replicell.simulation")
 
 
-class Machine:
+class Machine(ABC):
     """A process with a database file. Its jobs run one after the other, each at a moment of the clock's
     choice."""
 
@@ -97,8 +98,9 @@ class Machine:
         if len(self._jobs) == 1:
             self._schedule()
 
+    @abstractmethod
     def on_crash(self) -> None:
-        raise NotImplementedError
+        """Lose what was in memory."""
 
     def _schedule(self) -> None:
         life = self.life

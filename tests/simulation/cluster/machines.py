@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -47,7 +48,7 @@ class Replica:
         self.catalog = Catalog()
 
 
-class Machine:
+class Machine(ABC):
     """A machine on which one process runs, or none.
 
     Args:
@@ -98,8 +99,9 @@ class Machine:
         worker = self.workers.get(str(path))
         return Replica(worker) if worker is not None and worker.connection is not None else None
 
+    @abstractmethod
     async def _run(self, stop: asyncio.Event) -> None:
-        raise NotImplementedError
+        """Live until it is told to stop."""
 
 
 class Node(Machine):

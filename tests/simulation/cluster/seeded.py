@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -31,14 +32,14 @@ from tests.simulation.cluster.worker import PacedWorker, Plan
 __all__ = ["Router", "seeded"]
 
 
-class Router:
+class Router(ABC):
     """Finds the node to which a client's next connection goes."""
 
     network: Network
 
+    @abstractmethod
     def find(self, client: str, host: str) -> Station:
         """Return the node for a client that asks for a host."""
-        raise NotImplementedError
 
 
 @contextmanager
