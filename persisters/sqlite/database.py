@@ -71,7 +71,7 @@ class SqliteDatabase:
     Args:
         path: The file; it is created if it is not there. ``":memory:"`` for none.
         poll_interval: Seconds between looks at whether another process has committed; at most 0.02 for others
-            to be noticed within 50 ms. It is at least 0.5 ms for each database that the process has open.
+            to be noticed within 50 ms. It is at least 0.4 ms for each database that the process has open.
         busy_timeout: Seconds to wait for another connection's lock.
         vfs: The name of a registered SQLite VFS, None for the default one.
         on_sql_command: Called on the event loop with each statement that is run through this database, by

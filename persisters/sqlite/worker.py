@@ -18,6 +18,7 @@ import apsw
 from replicell.persisters.errors import DatabaseClosedError, DatabaseError
 from replicell.persisters.replies import Reply
 from replicell.persisters.sqlite.connection import transaction, translated, translation
+from replicell.persisters.sqlite.lookout import LOOKOUT, Lookout
 from replicell.persisters.sqlite.prefetch import Found, Prefetch
 
 __all__ = ["DatabaseChange", "Engine", "Mode", "Worker"]
@@ -25,9 +26,6 @@ __all__ = ["DatabaseChange", "Engine", "Mode", "Worker"]
 _log = logging.getLogger("replicell.persisters.database")
 
 _Findings: TypeAlias = Sequence[tuple[Prefetch[Any], Found[Any]]]
-
-_SECONDS_AN_OPEN_FILE = 0.0005
-"""So that a process with very many databases looks at 2000 files a second and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,10 @@ class Mode(Enum):
 
 
 class Worker:
-    """One connection on one thread, which runs jobs first in, first out and watches for others' commits.
+    """One connection and the thread that runs its jobs, first in, first out.
 
-    The thread never calls back by itself: results and changes go to the event loop with one hop each.
+    While there is nothing to do the lookout's thread uses the connection, to see whether others have committed.
+    Neither thread calls back by itself: results and changes go to the event loop with one hop each.
 
     Args:
         loop: The event loop on which futures are settled and changes are told.
@@ -86,7 +85,7 @@ class Worker:
         tell_sql: Called on the loop with each statement of a job and its bindings; None if nobody asks.
     """
 
-    _watching: ClassVar[set[Worker]] = set()
+    lookout: ClassVar[Lookout] = LOOKOUT
 
     def __init__(
         self,
@@ -100,13 +99,16 @@ class Worker:
         self._loop = loop
         self._name = name
         self._engine = engine
-        self._poll_interval = poll_interval
+        self.poll_interval = poll_interval
         self._tell = tell
         self._tell_sql = tell_sql
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._connection: apsw.Connection | None = None
+        self._in_use = threading.Lock()
+        """Held by the thread that uses the connection."""
         self._data_version = 0
         self._poll_failed = False
+        self.next_look = 0.0
         self.is_stopping = False
         self.has_listeners = False
         self.prefetches: tuple[Prefetch[Any], ...] = ()
@@ -114,11 +116,6 @@ class Worker:
         self.started: Reply[None] = Reply(loop=loop)
         self._thread = threading.Thread(target=self._main, name=f"replicell {name}", daemon=True)
         self._thread.start()
-
-    @property
-    def poll_pause(self) -> float:
-        """Seconds between two looks at whether another connection has committed."""
-        return max(self._poll_interval, len(self._watching) * _SECONDS_AN_OPEN_FILE)
 
     def submit(
         self, mode: Mode, function: Callable[..., Any], args: tuple[Any, ...], origin: object = None
@@ -140,37 +137,43 @@ class Worker:
         """Wait for the thread, which ends at once after the reply of :meth:`stop` is settled."""
         self._thread.join()
 
+    def look(self) -> None:
+        """Look whether another connection has committed, unless the connection is in use."""
+        if self._in_use.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._in_use.release()
+
     def _main(self) -> None:
         try:
             with translated(self._name):
-                self._connection = self._engine.connect()
+                self._connect()
         except BaseException as error:
             self._deliver(self.started, None, error, None)
             return
+        self._deliver(self.started, None, None, None)
+        self._work()
+
+    def _connect(self) -> None:
+        self._connection = self._engine.connect()
         self._data_version = _committed_by_others(self._connection)
-        self._watching.add(self)
-        try:
-            self._deliver(self.started, None, None, None)
-            self._work()
-        finally:
-            self._watching.discard(self)
 
     def _work(self) -> None:
-        next_poll = time.monotonic() + self._poll_interval
-        while True:
-            job = self._next_job(next_poll)
-            if job is not None and not self._perform(job):
-                return
-            job = None  # Or its arguments would live on while there is nothing to do.
-            if time.monotonic() >= next_poll:
-                self._poll()
-                next_poll = time.monotonic() + self.poll_pause
-
-    def _next_job(self, deadline: float) -> _Job | None:
+        self.lookout.add(self)
         try:
-            return self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            return None
+            while self._do(self._jobs.get()):
+                pass
+        finally:
+            self.lookout.discard(self)
+
+    def _do(self, job: _Job) -> bool:
+        with self._in_use:
+            goes_on = self._perform(job)
+            # The lookout may find the connection in use each time it comes.
+            if time.monotonic() >= self.next_look:
+                self._look()
+        return goes_on
 
     def _perform(self, job: _Job) -> bool:
         if job.mode is Mode.STOP:
@@ -253,8 +256,7 @@ class Worker:
         try:
             job.function(*job.args)
         finally:
-            self._connection = self._engine.connect()
-            self._data_version = _committed_by_others(self._connection)
+            self._connect()
 
     def _finish(self, job: _Job) -> None:
         error: BaseException | None = None
@@ -267,16 +269,25 @@ class Worker:
         self._connection = None
         self._deliver(job.reply, None, error, None)
 
-    def _poll(self) -> None:
-        if self._connection is None:
+    def _look(self) -> None:
+        self.next_look = time.monotonic() + self.lookout.pause(self.poll_interval)
+        connection = self._connection
+        if connection is None:
             return
+        busy_timeout: int = connection.execute("PRAGMA busy_timeout").get
+        # Nobody's commit is so urgent that other databases, or jobs, should wait for a lock.
+        connection.set_busy_timeout(0)
         try:
-            version = _committed_by_others(self._connection)
+            version = _committed_by_others(connection)
+        except apsw.BusyError:
+            return
         except apsw.Error as error:
             if not self._poll_failed:
                 _log.warning("%s: cannot look for others' commits, will keep trying: %s", self._name, error)
             self._poll_failed = True
             return
+        finally:
+            connection.set_busy_timeout(busy_timeout)
         self._poll_failed = False
         if version != self._data_version:
             self._data_version = version

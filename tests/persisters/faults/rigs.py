@@ -23,7 +23,8 @@ from replicell.persisters import (
     create_sqlite_persister,
     files,
 )
-from replicell.persisters.sqlite import worker
+from replicell.persisters.sqlite.lookout import Lookout, Watched
+from replicell.persisters.sqlite.worker import Worker
 from replicell.persisters.subscription import Subscription
 from replicell.store import Store
 from tests.persisters.faults.disk import Faults, FaultyDisk, FaultyOs
@@ -124,11 +125,11 @@ class DatabaseRig(_SqliteRig):
         self._config = config
         self.database = database(file, busy_timeout=0, poll_interval=_AT_EACH_JOB, vfs=self._disk.name)
         self._pace = Pace(lambda job: self.database.run(lambda _: job()))
-        # Or the time between two looks would depend on how many files there are, and be longer than a round.
-        self._no_least_pause = patch.object(worker, "_SECONDS_AN_OPEN_FILE", 0.0)
+        # Or another thread would use the disk at moments that no plan knows.
+        self._no_lookout = patch.object(Worker, "lookout", _NoLookout())
 
     async def open(self, store: Store, options: dict[str, Any]) -> Persister:
-        self._no_least_pause.start()
+        self._no_lookout.start()
         await self.database.open()
         return self._create(store, self.database, self._config, **options)
 
@@ -143,7 +144,7 @@ class DatabaseRig(_SqliteRig):
         try:
             await self.database.close()
         finally:
-            self._no_least_pause.stop()
+            self._no_lookout.stop()
             self._disk.unregister()
 
     def _operate(self) -> None:
@@ -152,6 +153,16 @@ class DatabaseRig(_SqliteRig):
 
     def _execute(self, sql: str) -> None:
         self.database.run(lambda connection: connection.execute(sql).fetchall())
+
+
+class _NoLookout(Lookout):
+    """Leaves it to each database to look for others' commits after its own jobs."""
+
+    def add(self, watched: Watched) -> None:
+        """Nothing is to be done."""
+
+    def pause(self, poll_interval: float) -> float:
+        return poll_interval
 
 
 class CustomRig(_SqliteRig):

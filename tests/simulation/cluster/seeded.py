@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -66,7 +67,8 @@ def seeded(seed: int, loop: VirtualLoop, plan: Plan, router: Router) -> Iterator
         stack.enter_context(patch.object(ServedConnection, "__hash__", lambda _: 0))
         stack.enter_context(patch.object(Reply, "__hash__", lambda _: 0))
         stack.enter_context(patch.object(database, "Worker", worker))
-        stack.enter_context(patch.object(worker_module, "threading", SimpleNamespace(Thread=_NoThread)))
+        threads = SimpleNamespace(Thread=_NoThread, Lock=threading.Lock)
+        stack.enter_context(patch.object(worker_module, "threading", threads))
         stack.enter_context(patch.object(connection_cycle, "connect", partial(_Connecting, router)))
         stack.enter_context(patch.object(connection_cycle, "WebsocketTransport", lambda websocket: websocket))
         _seed_sqlite(rng)

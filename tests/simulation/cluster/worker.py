@@ -98,7 +98,7 @@ class PacedWorker(Worker):
     def look(self) -> None:
         """Find out whether another program has written to the file."""
         if not self._is_gone:
-            self._poll()
+            super().look()
 
     def _main(self) -> None:
         """The thread has nothing to do."""
@@ -107,11 +107,10 @@ class PacedWorker(Worker):
         super()._main()
 
     def _work(self) -> None:
-        """Jobs run when they are scheduled; here the file was just opened."""
+        """Jobs run, and the file is looked at, when the seed says so; here it was just opened."""
         if self._connection is not None:
             # Processes crash here, power does not fail.
             self._connection.execute("PRAGMA synchronous = OFF")
-        self._watching.discard(self)
         self.plan.opened(self.life, self)
         self._schedule()
 
