@@ -5,6 +5,7 @@ SyncError
 ├── SyncTimeoutError      what was waited for did not come about in time
 ├── RefusedError          the server refuses this client until something is changed
 ├── AccessDeniedError     raised by an authenticate hook: this request is refused, for this reason
+├── KeySetError           the keys that tokens are checked with cannot be had now
 ├── MissingPackageError   an optional package is needed and not installed
 ├── BackplaneError        the backplane of a cluster cannot do what a node asks of it
 ├── ProtocolError         the other side sent what the protocol does not allow
@@ -22,6 +23,7 @@ from replicell.errors import ReplicellError
 __all__ = [
     "AccessDeniedError",
     "DecodeError",
+    "KeySetError",
     "MissingPackageError",
     "PresenceError",
     "ProtocolError",
@@ -71,6 +73,10 @@ class AccessDeniedError(SyncError, PermissionError):
     def __init__(self, reason: str, *, forbidden: bool = False) -> None:
         super().__init__(reason)
         self.forbidden = forbidden
+
+
+class KeySetError(SyncError):
+    """The keys that tokens are checked with cannot be had now, so nobody knows whether a token is valid."""
 
 
 class MissingPackageError(SyncError, ImportError):

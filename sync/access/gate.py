@@ -8,7 +8,7 @@ import logging
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from replicell.sync.access.identity import Authenticate, Identity, Request
-from replicell.sync.errors import AccessDeniedError
+from replicell.sync.errors import AccessDeniedError, KeySetError
 
 __all__ = ["NO_TOKEN", "Gate", "Verdict", "Wicket"]
 
@@ -19,6 +19,7 @@ Verdict: TypeAlias = Literal["unauthorized", "forbidden", "internal"]
 
 NO_TOKEN: Final = "this room needs a valid token: give one with token= or --token"
 _WRONG_TOKEN: Final = "the token is not valid here: ask for one where the server is run"
+_NOT_IN_TIME: Final = "the server could not find out in time who you are: try again"
 
 
 class Wicket(NamedTuple):
@@ -59,6 +60,9 @@ class Gate:
             right = identity.right(request.room)
         except AccessDeniedError as error:
             return Wicket(None, "forbidden" if error.forbidden else "unauthorized", str(error))
+        except KeySetError:
+            # Told in the log when it was tried, not for each who comes meanwhile.
+            return Wicket(None, "internal", _NOT_IN_TIME)
         except Exception as error:
             if not (isinstance(error, TimeoutError) and limit.expired()):
                 _log.exception("room %r: the authenticate hook failed", request.room)
@@ -66,7 +70,7 @@ class Gate:
             _log.error(
                 "room %r: the authenticate hook took longer than %s seconds", request.room, self._hook_seconds
             )
-            return Wicket(None, "internal", "the server could not find out in time who you are: try again")
+            return Wicket(None, "internal", _NOT_IN_TIME)
         if right == "none":
             return Wicket(
                 None, "forbidden", f"{identity.name or 'the bearer of this token'} may not enter this room"

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final
 
 from replicell.sync.access.identity import Identity, Request, Right, check_rooms
+from replicell.sync.access.key_sets import GetKeySet, KeyFile, Keys, KeySource, OneKey
 from replicell.sync.errors import AccessDeniedError, MissingPackageError, SyncError
 
-__all__ = ["JwtTokens", "KeySet"]
-
-KeySet: TypeAlias = Mapping[str, Any]
-"""A JSON Web Key Set, as ``{"keys": [...]}``."""
-
-_log = logging.getLogger("replicell.sync.server")
+__all__ = ["JwtTokens"]
 
 _SYMMETRIC: Final = frozenset(("HS256", "HS384", "HS512"))
 _ASYMMETRIC: Final = frozenset(
@@ -46,14 +38,17 @@ class JwtTokens:
             and shared secrets do not mix with public keys.
         key_set: Instead of a key, a JSON Web Key Set: a file (read again when it changes), or a function,
             plain or async, that gets it. The function is asked again when a token names a key that is not
-            there, at most every ``refresh_seconds``.
+            there, and when the set is older than ``max_age_seconds``; one call at a time, and at most one
+            every ``refresh_seconds``. If it fails or takes longer than 4 seconds, the keys of before count.
         audience: Who the token must be for: one of these.
         issuer: Who must have made it: one of these.
         leeway: Seconds by which clocks may differ.
         rooms: The rights of tokens without a ``rooms`` claim; by default none.
         identify: Makes the identity from the claims in another way than the one above. Its ``expires_at`` is
             never later than the token's ``exp``.
-        refresh_seconds: The least time between two calls of ``key_set``.
+        refresh_seconds: The least time between two calls of ``key_set``; a tenth of it after one that failed.
+        max_age_seconds: How old a set that ``key_set`` got may be: for so long a key that was taken out of it
+            is still good.
 
     Raises:
         MissingPackageError: The package pyjwt is not installed.
@@ -70,13 +65,14 @@ class JwtTokens:
         key: str | bytes | None = None,
         *,
         algorithms: Sequence[str],
-        key_set: str | Path | Callable[[], KeySet | Awaitable[KeySet]] | None = None,
+        key_set: str | Path | GetKeySet | None = None,
         audience: str | Sequence[str] | None = None,
         issuer: str | Sequence[str] | None = None,
         leeway: float = 0.0,
         rooms: Mapping[str, Right] | None = None,
         identify: Callable[[Mapping[str, Any]], Identity] | None = None,
         refresh_seconds: float = 60.0,
+        max_age_seconds: float = 3600.0,
     ) -> None:
         self._jwt = _require_pyjwt()
         self._algorithms = _checked_algorithms(algorithms)
@@ -90,19 +86,21 @@ class JwtTokens:
         self._leeway = leeway
         self._rooms = dict(rooms or {})
         self._identify = identify or self._from_claims
-        self._keys: _Keys
+        self._keys: Keys
         if isinstance(key_set, (str, Path)):
-            self._keys = _KeyFile(self._jwt, Path(key_set))
+            self._keys = KeyFile(self._jwt, Path(key_set))
         elif key_set is not None:
-            self._keys = _KeySource(self._jwt, key_set, refresh_seconds)
+            self._keys = KeySource(self._jwt, key_set, refresh_seconds, max_age_seconds)
         elif key is not None:
-            self._keys = _OneKey(_checked_key(self._jwt, key, self._algorithms))
+            self._keys = OneKey(_checked_key(self._jwt, key, self._algorithms))
 
     async def __call__(self, request: Request) -> Identity | None:
         """Return who the bearer of the request's token is, None without a token.
 
         Raises:
             AccessDeniedError: The token is not valid; the message says why.
+            KeySetError: The function that gets the key set has failed, and the token's key is not known from
+                before: whether it is valid cannot be told now.
         """
         if request.token is None:
             return None
@@ -144,82 +142,6 @@ class JwtTokens:
             return Identity(name=name, rooms=rooms, claims=claims)
         except SyncError as error:
             raise AccessDeniedError(f"the token's claims make no sense: {error}") from error
-
-
-class _Keys(Protocol):
-    """Where keys come from."""
-
-    async def find(self, kid: object) -> Any: ...
-
-
-class _OneKey:
-    def __init__(self, key: str | bytes) -> None:
-        self._key = key
-
-    async def find(self, kid: object) -> Any:
-        return self._key
-
-
-class _KeyFile:
-    """A key set in a file, which may be exchanged while it is in use."""
-
-    def __init__(self, module: Any, path: Path) -> None:
-        self._jwt = module
-        self._path = path
-        self._stamp: object = None
-        self._known: Mapping[str | None, Any] = {}
-        self._read()
-
-    async def find(self, kid: object) -> Any:
-        try:
-            self._read()
-        except SyncError as error:
-            # The keys that were there are still good.
-            _log.error("%s", error)
-        return _pick(self._jwt, self._known, kid)
-
-    def _read(self) -> None:
-        try:
-            status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp == self._stamp:
-                return
-            self._known = _by_id(self._jwt, json.loads(self._path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError, self._jwt.PyJWTError) as error:
-            raise SyncError(f"the key set {self._path} cannot be read: {error}") from error
-        self._stamp = stamp
-
-
-class _KeySource:
-    """A key set that a function gets, asked again for keys that are not known yet."""
-
-    def __init__(self, module: Any, get: Callable[[], KeySet | Awaitable[KeySet]], pause: float) -> None:
-        self._jwt = module
-        self._get = get
-        self._pause = pause
-        self._asked_at = float("-inf")
-        self._known: Mapping[str | None, Any] = {}
-
-    async def find(self, kid: object) -> Any:
-        # Tokens with invented key names must not make it ask all the time.
-        if kid not in self._known and time.monotonic() >= self._asked_at + self._pause:
-            got = self._get()
-            keys = await got if inspect.isawaitable(got) else got
-            self._known = _by_id(self._jwt, keys)
-            self._asked_at = time.monotonic()
-        return _pick(self._jwt, self._known, kid)
-
-
-def _by_id(module: Any, keys: KeySet) -> Mapping[str | None, Any]:
-    return {key.key_id: key for key in module.PyJWKSet.from_dict(dict(keys)).keys}
-
-
-def _pick(module: Any, known: Mapping[str | None, Any], kid: object) -> Any:
-    if kid is None and len(known) == 1:
-        return next(iter(known.values()))
-    if isinstance(kid, str) and kid in known:
-        return known[kid]
-    raise module.InvalidKeyError("its key is not known here")
 
 
 def _require_pyjwt() -> Any:

@@ -31,6 +31,16 @@ UPSERT = "INSERT INTO todo(id, text) VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET
 PATIENCE = 20.0
 
 
+class Clock:
+    """A time that goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Site:
     """A database and whatever runs on it, without threads: jobs wait in a queue until `work` runs them."""
 

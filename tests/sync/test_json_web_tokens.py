@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -17,7 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm
 
 from replicell.sync import AccessDeniedError, Identity, JwtTokens, Request
-from replicell.sync.errors import MissingPackageError, SyncError
+from replicell.sync.access.gate import Gate
+from replicell.sync.access.key_sets import KeySource
+from replicell.sync.errors import KeySetError, MissingPackageError, SyncError
+from tests.sync.support import Clock
 
 SECRET = "a secret of thirty-two characters"
 HOUR = 3600
@@ -247,6 +251,141 @@ async def test_a_key_is_asked_for_again_once_the_pause_is_over(anna: Signer, ben
     keys.append(ben.jwk)
 
     assert await bearer(tokens, ben.sign()) is not None
+
+
+async def test_a_key_that_was_taken_out_of_the_set_is_refused_once_the_set_is_too_old(
+    anna: Signer, ben: Signer
+) -> None:
+    keys = [anna.jwk]
+    for max_age in (1000, 0):
+        tokens = JwtTokens(
+            key_set=lambda: {"keys": keys},
+            algorithms=["ES256"],
+            refresh_seconds=0,
+            max_age_seconds=max_age,
+        )
+        keys[:] = [anna.jwk]
+        assert await bearer(tokens, anna.sign()) is not None
+        keys[:] = [ben.jwk]
+        if max_age:
+            assert await bearer(tokens, anna.sign()) is not None
+        else:
+            assert "not known" in await refusal(tokens, anna.sign())
+
+
+async def test_many_tokens_at_once_make_one_call_and_who_gives_up_leaves_it_to_the_others(
+    anna: Signer,
+) -> None:
+    asked, was_asked, may_answer = 0, asyncio.Event(), asyncio.Event()
+
+    async def get() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        was_asked.set()
+        await may_answer.wait()
+        return {"keys": [anna.jwk]}
+
+    tokens = JwtTokens(key_set=get, algorithms=["ES256"], refresh_seconds=0)
+    impatient, *patient = [asyncio.create_task(bearer(tokens, anna.sign())) for _ in range(50)]
+    await was_asked.wait()
+    impatient.cancel()
+    may_answer.set()
+
+    assert None not in await asyncio.gather(*patient)
+    assert impatient.cancelled()
+    assert asked == 1
+
+
+async def test_a_source_that_fails_is_not_asked_for_everybody_and_nobody_is_called_a_stranger_for_it(
+    anna: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = 0
+
+    def get() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        raise OSError("the provider is away")
+
+    gate = Gate(JwtTokens(key_set=get, algorithms=["ES256"]), hook_seconds=5.0)
+    for _ in range(20):
+        wicket = await gate.ask(Request(room="room", token=anna.sign()))
+        assert (wicket.identity, wicket.verdict) == (None, "internal")
+        assert "the provider" not in wicket.reason
+
+    assert asked == 1
+    assert len(caplog.records) == 1
+    assert "the provider is away" in caplog.text
+
+
+class TestKeySources:
+    """By a clock of their own: when the function is called, and which keys count meanwhile."""
+
+    async def test_keys_stay_good_while_the_source_fails_and_it_is_asked_again_soon(
+        self, anna: Signer, ben: Signer
+    ) -> None:
+        clock = Clock()
+        calls: list[float] = []
+        answers: list[dict[str, Any] | OSError] = [{"keys": [anna.jwk]}]
+
+        def get() -> dict[str, Any]:
+            calls.append(clock.now)
+            if isinstance(answer := answers[-1], OSError):
+                raise answer
+            return answer
+
+        source = KeySource(jwt, get, 60.0, 3600.0, clock)
+        assert (await source.find(anna.kid)).key_id == anna.kid
+        answers.append(OSError("away"))
+        for clock.now in (59.0, 3600.0):
+            await source.find(anna.kid)
+        assert calls == [0.0]
+        for clock.now in (3601.0, 3602.0, 3606.9, 3607.5):
+            assert (await source.find(anna.kid)).key_id == anna.kid
+        assert calls[1:] == [3601.0, 3607.5]
+
+        answers.append({"keys": [ben.jwk]})
+        clock.now = 3614.0
+        with pytest.raises(jwt.InvalidKeyError, match="not known"):
+            await source.find(anna.kid)
+
+    async def test_an_unknown_key_is_looked_for_once_a_pause(self, anna: Signer) -> None:
+        clock, calls = Clock(), 0
+
+        def get() -> dict[str, Any]:
+            nonlocal calls
+            calls += 1
+            return {"keys": [anna.jwk]}
+
+        source = KeySource(jwt, get, 60.0, 3600.0, clock)
+        for clock.now, expected in ((0.0, 1), (59.9, 1), (60.0, 2), (61.0, 2)):
+            with pytest.raises(jwt.InvalidKeyError):
+                await source.find("invented")
+            assert calls == expected
+
+    async def test_an_answer_that_is_no_key_set_is_a_failure_too(self, anna: Signer) -> None:
+        source = KeySource(jwt, lambda: {"error": "not found"}, 60.0, 3600.0, Clock())
+        with pytest.raises(KeySetError, match="cannot be had"):
+            await source.find(anna.kid)
+
+    async def test_a_call_that_was_given_up_with_its_event_loop_is_made_again(self, anna: Signer) -> None:
+        begun = asyncio.Event()
+
+        async def get() -> dict[str, Any]:
+            if not begun.is_set():
+                begun.set()
+                await asyncio.Event().wait()
+            return {"keys": [anna.jwk]}
+
+        source = KeySource(jwt, get, 0.0, 3600.0, Clock())
+        before = asyncio.all_tasks()
+        waiting = asyncio.create_task(source.find(anna.kid))
+        await begun.wait()
+        (fetching,) = asyncio.all_tasks() - before - {waiting}
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+        assert (await source.find(anna.kid)).key_id == anna.kid
 
 
 async def test_a_token_that_names_no_key_is_taken_only_where_there_is_one(anna: Signer, ben: Signer) -> None:

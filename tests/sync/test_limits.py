@@ -35,19 +35,9 @@ from replicell.sync.messages import (
 )
 from replicell.sync.room_limits import used_bytes
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
-from tests.sync.support import PATIENCE, put, rows
+from tests.sync.support import PATIENCE, Clock, put, rows
 from tests.sync.test_client import reached
 from tests.sync.test_server import EPOCH, HELLO, SITE, TODO, close_code, hear, tell
-
-
-class Clock:
-    """A time that goes on when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager

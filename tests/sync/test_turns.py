@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replicell.sync.turns import Turns
-
-
-class Clock:
-    """A time that goes on when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.sync.support import Clock
 
 
 @pytest.fixture
