@@ -20,6 +20,9 @@ from tests.simulation.history import History
 class _History(Protocol):
     trace: list[str]
 
+    @property
+    def fingerprint(self) -> str: ...
+
     def run(self) -> None: ...
 
 

@@ -8,6 +8,7 @@ from random import Random
 
 from replicell.persisters.crsqlite.schema import create_table, read_schema
 from replicell.sync.actions import SessionOptions
+from tests.simulation.course import Course
 from tests.simulation.disasters import Disasters
 from tests.simulation.network import Clock, Weather
 from tests.simulation.nodes import Client, Machine, Server
@@ -15,12 +16,14 @@ from tests.simulation.oracle import (
     BrokenPromiseError,
     check_cursors,
     check_transactions_are_whole,
+    contents,
     difference,
     logged,
     versions,
 )
 from tests.simulation.plan import Fate
 from tests.simulation.programs import TABLES, Programs
+from tests.simulation.randomness import seeded_bytes
 from tests.simulation.waiting import Wait, live_session
 
 SECONDS = 12.0
@@ -29,7 +32,7 @@ STILL_SECONDS = 5.0
 PATIENCE = 120.0
 
 
-class History:
+class History(Course):
     """A world that runs for some seconds of virtual time, then heals, and must then come to rest in
     agreement.
 
@@ -43,7 +46,7 @@ class History:
         self.folder = folder
         self.rng = Random(seed)
         self.clock = Clock()
-        self.trace: list[str] = []
+        super().__init__(lambda: self.clock.now)
         self.weather = self._weather()
         self.options = SessionOptions(
             handshake_timeout=3.0,
@@ -68,18 +71,19 @@ class History:
         Raises:
             BrokenPromiseError: Something that replicell promises did not hold.
         """
-        try:
-            self._begin()
-            self._live()
-            self._heal()
-            self._rest()
-            self._judge()
-            self._wait_while_all_write()
-            self._rest()
-            self._judge()
-            self._stay_still()
-        finally:
-            self.end()
+        with seeded_bytes(Random(f"bytes {self.seed}")):
+            try:
+                self._begin()
+                self._live()
+                self._heal()
+                self._rest()
+                self._judge()
+                self._wait_while_all_write()
+                self._rest()
+                self._judge()
+                self._stay_still()
+            finally:
+                self.end()
 
     def end(self) -> None:
         """Stop all machines."""
@@ -128,9 +132,6 @@ class History:
             return
         if "internal" in reason or "malformed" in reason or "protocol" in reason:
             raise BrokenPromiseError(f"a session gave up: {reason}")
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.clock.now:7.3f} {what}")
 
     def _weather(self) -> Weather:
         rng = self.rng
@@ -206,7 +207,7 @@ class History:
 
     def _begin_waiting(self, client: Client, waits: list[Wait]) -> None:
         if self.server.up and live_session(client) is not None:
-            waits.append(Wait(client, self.server))
+            waits.append(Wait(client, self.server, self.next_number()))
 
     def _give_strict_clients_the_schema(self) -> None:
         for client in self.clients:
@@ -233,3 +234,5 @@ class History:
         after = versions(machines)
         if before != after:
             raise BrokenPromiseError(f"all agreed, and yet something was written: {before} -> {after}")
+        for machine in machines:
+            self.digest(machine.name, repr(contents(machine)).encode())

@@ -60,6 +60,11 @@ class Clock:
         self.now = max(self.now, moment)
 
 
+def as_bytes(frame: bytes | str) -> bytes:
+    """Return a frame as it is on the wire."""
+    return frame.encode() if isinstance(frame, str) else frame
+
+
 class Pipe:
     """One direction of a connection: a buffer that may be full, and a wire that may be blocked.
 

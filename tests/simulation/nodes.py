@@ -23,7 +23,7 @@ from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.server_session import Access, ServerSession
-from tests.simulation.network import Pipe
+from tests.simulation.network import Pipe, as_bytes
 from tests.simulation.plan import Fate, Plan
 
 _log = logging.getLogger("replicell.simulation")
@@ -284,14 +284,14 @@ class Connection:
             plan.clock,
             plan.rng,
             plan.weather,
-            lambda frame: self.server_session.receive(frame, server.now),
+            self._to_server,
             lambda held: self.client_session.hold_sending(held),
         )
         self._down = Pipe(
             plan.clock,
             plan.rng,
             plan.weather,
-            lambda frame: self.client_session.receive(frame, client.now),
+            self._to_client,
             lambda held: self.server_session.hold_sending(held),
         )
         self._open = True
@@ -320,6 +320,14 @@ class Connection:
     def _shaking_hands(self) -> bool:
         """A websocket loses nothing; once both sides are live, the protocol must do with worse."""
         return self.server_session.state != "live" or self.client_session.state != "live"
+
+    def _to_server(self, frame: bytes | str) -> None:
+        self._plan.digest(f"{self._client.name}>server", as_bytes(frame))
+        self.server_session.receive(frame, self._server.now)
+
+    def _to_client(self, frame: bytes | str) -> None:
+        self._plan.digest(f"server>{self._client.name}", as_bytes(frame))
+        self.client_session.receive(frame, self._client.now)
 
     def _tick(self) -> None:
         if self._open:

@@ -38,6 +38,10 @@ class Plan(Protocol):
         """Let a client that lost its connection try again."""
         ...
 
+    def digest(self, where: str, content: bytes) -> None:
+        """Take note of a frame that has arrived."""
+        ...
+
     def closed(self, reason: str) -> None:
         """Note why a session closed its connection."""
         ...

@@ -61,17 +61,3 @@ def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
     for kind in ("loss", "duplication", "reordering"):
         assert sum(getattr(weather, kind) > 0 for weather in weathers) >= 5
-
-
-@pytest.mark.parametrize("seed", [7, 13, 20])
-def test_a_seed_decides_everything(seed: int, tmp_path: Path) -> None:
-    courses = []
-    for attempt in ("once", "again"):
-        folder = tmp_path / attempt
-        folder.mkdir()
-        history = History(seed, folder)
-        history.run()
-        courses.append(history.trace)
-
-    assert courses[0] == courses[1]
-    assert len(courses[0]) >= 15

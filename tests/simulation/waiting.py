@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 from replicell.persisters.crsqlite.versions import latest_version
 from replicell.sync.client_session import ClientSession
 from tests.simulation.nodes import Client, Server
 from tests.simulation.oracle import BrokenPromiseError, logged
-
-_numbers = count(1)
 
 
 class Wait:
@@ -18,14 +14,15 @@ class Wait:
     Args:
         client: Who waits; its session is live.
         server: The other side.
+        number: What the client asks under.
     """
 
-    def __init__(self, client: Client, server: Server) -> None:
+    def __init__(self, client: Client, server: Server, number: int) -> None:
         self._client = client
         self._server = server
         self._session = live_session(client)
         self._own_version = latest_version(client.conn)
-        self._number = next(_numbers)
+        self._number = number
         self._here = logged(client)
         self._there = logged(server)
         if self._session is not None:

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -26,6 +25,7 @@ from tests.simulation.cluster.oracle import Oracle
 from tests.simulation.cluster.programs import Programs
 from tests.simulation.cluster.seeded import Router, seeded
 from tests.simulation.cluster.worker import Fate, PacedWorker
+from tests.simulation.course import Course
 from tests.simulation.oracle import BrokenPromiseError
 
 __all__ = ["ClusterHistory"]
@@ -37,7 +37,7 @@ _PLAIN_ROOMS: Final = ("plain", "other/one", "other/two")
 _ROOMS: Final = (TALLIED, *_PLAIN_ROOMS)
 
 
-class ClusterHistory(Router):
+class ClusterHistory(Course, Router):
     """A deployment that runs for some seconds of virtual time, then heals, and must then come to rest in
     agreement.
 
@@ -51,9 +51,7 @@ class ClusterHistory(Router):
         self.folder = folder
         rng = self.rng = Random(f"cluster {seed}")
         self.loop = VirtualLoop(rng)
-        self.trace: list[str] = []
-        self._digest = blake2b(digest_size=16)
-        self._numbers = 0
+        super().__init__(self.loop.time)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.healing = False
         self.disks_are_lost = rng.random() < 0.6
@@ -105,11 +103,6 @@ class ClusterHistory(Router):
     def disks_fail(self) -> bool:
         """Whether writing fails now and then."""
         return self.disk_failure_rate > 0
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells this course from any other: of every frame and entry, with its time."""
-        return self._digest.hexdigest()
 
     def run(self) -> None:
         """Live through it.
@@ -163,10 +156,6 @@ class ClusterHistory(Router):
         if worker.connection is not None:
             self.oracle.check_commit(Replica(worker))
 
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.loop.now:9.4f} {what}")
-        self.digest("note", what.encode())
-
     def needs_repair(self, name: str) -> None:
         """A node asks another one for what it lacks, which is for logs that have lost something."""
         self.note(f"{name} asks for what it lacks")
@@ -176,10 +165,6 @@ class ClusterHistory(Router):
     def fail(self, reason: str) -> None:
         """A promise was broken."""
         self.failure = self.failure or BrokenPromiseError(reason)
-
-    def digest(self, where: str, content: bytes) -> None:
-        self._digest.update(f"{self.loop.now!r} {where} {len(content)} ".encode())
-        self._digest.update(content)
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
         """Do something later, whoever is still there then."""
@@ -199,10 +184,6 @@ class ClusterHistory(Router):
         """Let a client that has paused go on."""
         if client.up and client.life is not None and client.sync is not None:
             client.life.begin(client.sync.resume())
-
-    def next_number(self) -> int:
-        self._numbers += 1
-        return self._numbers
 
     @contextmanager
     def troubles(self) -> Iterator[None]:

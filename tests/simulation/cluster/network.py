@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
 from tests.simulation.cluster.loop import Life, VirtualLoop
+from tests.simulation.network import as_bytes
 
 __all__ = ["Connection", "LinkDownError", "Network", "Station", "Weather"]
 
@@ -174,7 +175,7 @@ class _Direction:
             call(*args)
 
     def _arrive(self, frame: bytes | str) -> None:
-        self._network.digest(self._name, frame.encode() if isinstance(frame, str) else frame)
+        self._network.digest(self._name, as_bytes(frame))
         takes = self.take if not self._arrived else None
         if takes is not None and isinstance(frame, bytes) and takes(frame):
             self._under_way -= len(frame)

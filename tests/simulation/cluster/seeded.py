@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import apsw
-
-from replicell.persisters.crsqlite.connection import close_connection, open_connection
 from replicell.persisters.replies import Reply
 from replicell.persisters.sqlite import database
 from replicell.persisters.sqlite import worker as worker_module
@@ -29,6 +25,7 @@ from replicell.sync.snapshot_shelf import SnapshotShelf
 from tests.simulation.cluster.loop import VirtualLoop, current_life
 from tests.simulation.cluster.network import Connection, Network, Station
 from tests.simulation.cluster.worker import PacedWorker, Plan
+from tests.simulation.randomness import seeded_bytes
 
 __all__ = ["Router", "seeded"]
 
@@ -57,7 +54,7 @@ def seeded(seed: int, loop: VirtualLoop, plan: Plan, router: Router) -> Iterator
     worker: Any = type("_PlannedWorker", (PacedWorker,), {"plan": plan})
     clock = SimpleNamespace(time=loop.time, monotonic=loop.time, perf_counter=_work_clock(loop, rng))
     with ExitStack() as stack:
-        stack.enter_context(patch.object(os, "urandom", rng.randbytes))
+        stack.enter_context(seeded_bytes(rng))
         stack.enter_context(patch.object(link, "random", rng))
         stack.enter_context(patch.object(link, "_size", lambda _: 0))
         stack.enter_context(patch.object(server, "time", clock))
@@ -71,7 +68,6 @@ def seeded(seed: int, loop: VirtualLoop, plan: Plan, router: Router) -> Iterator
         stack.enter_context(patch.object(worker_module, "threading", threads))
         stack.enter_context(patch.object(connection_cycle, "connect", partial(_Connecting, router)))
         stack.enter_context(patch.object(connection_cycle, "WebsocketTransport", lambda websocket: websocket))
-        _seed_sqlite(rng)
         # When cycles are found depends on all that was done before.
         gc.disable()
         stack.callback(gc.enable)
@@ -111,36 +107,6 @@ class _Connecting:
     async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
             await self._connection.close()
-
-
-class _SeedingVfs(apsw.VFS):
-    """A file system for the sake of its randomness."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-        super().__init__("replicell-seeding", "", makedefault=True)
-
-    def xRandomness(self, numbytes: int) -> bytes:
-        return self._rng.randbytes(numbytes)
-
-
-def _seed_sqlite(rng: Random) -> None:
-    """SQLite makes all its random numbers, site ids too, from what the default file system gives once."""
-    _warm_up()
-    default = apsw.vfs_names()[0]
-    vfs = _SeedingVfs(rng)
-    try:
-        apsw.randomness(0)
-        apsw.randomness(1)
-    finally:
-        apsw.set_default_vfs(default)
-        vfs.unregister()
-
-
-@cache
-def _warm_up() -> None:
-    """The first connection of a process takes more random numbers than any other."""
-    close_connection(open_connection(":memory:"))
 
 
 def _work_clock(loop: VirtualLoop, rng: Random) -> Any:
