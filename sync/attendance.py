@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal, NamedTuple
 
+from replicell.sync.access.identity import Identity
 from replicell.sync.client_addresses import neighbourhood
 from replicell.sync.limits import Limits, TokenBucket
 
-__all__ = ["Attendance", "Seat"]
+__all__ = ["Attendance", "Party", "Seat", "party_of"]
 
 _SPARE_SEATS = 64
 """Connections beyond the limit that are still listened to, so that they can be told why they must go."""
+
+
+class Party(NamedTuple):
+    """Those who have one allowance together.
+
+    Args:
+        kind: What they have in common; a name may look like an address.
+        name: The identity's name, or the address.
+    """
+
+    kind: Literal["name", "address"]
+    name: str
+
+
+def party_of(identity: Identity, address: str) -> Party:
+    """Return to whom somebody belongs: all of the same name, or of the nameless all from the same address."""
+    return Party("name", identity.name) if identity.name else Party("address", neighbourhood(address))
 
 
 class Attendance:
@@ -26,8 +45,8 @@ class Attendance:
         self._limits = limits
         self._clock = clock
         self._by_address: Counter[str] = Counter()
-        self._buckets: dict[str, TokenBucket] = {}
-        self._using: Counter[str] = Counter()
+        self._buckets: dict[Party, TokenBucket] = {}
+        self._using: Counter[Party] = Counter()
         self.connections = 0
 
     @property
@@ -58,21 +77,21 @@ class Attendance:
         if not self._by_address[where]:
             del self._by_address[where]
 
-    def bucket(self, key: str) -> TokenBucket | None:
-        """Return what an identity may do, for all its connections together; None for anything."""
+    def bucket(self, party: Party) -> TokenBucket | None:
+        """Return what somebody may do, for all connections together; None for anything."""
         if self._limits.changes_per_second is None:
             return None
-        self._using[key] += 1
-        if key not in self._buckets:
-            self._buckets[key] = TokenBucket(
+        self._using[party] += 1
+        if party not in self._buckets:
+            self._buckets[party] = TokenBucket(
                 self._limits.changes_per_second, self._limits.burst_changes, self._clock
             )
-        return self._buckets[key]
+        return self._buckets[party]
 
-    def return_bucket(self, key: str) -> None:
-        """A connection of an identity has ended."""
-        if self._using[key] > 0:
-            self._using[key] -= 1
+    def return_bucket(self, party: Party) -> None:
+        """A connection of somebody has ended."""
+        if self._using[party] > 0:
+            self._using[party] -= 1
 
 
 class Seat:

@@ -14,9 +14,9 @@ from replicell.persisters.errors import PersisterError
 from replicell.sync.access import Identity, Request, room_name
 from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
 from replicell.sync.actions import CLOSE_CODES
-from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.attendance import Attendance, Seat, party_of
 from replicell.sync.change_sets import Validate
-from replicell.sync.client_addresses import ClientAddresses, neighbourhood
+from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts
 from replicell.sync.errors import DecodeError, RoomNameError, TooManyRoomsError
 from replicell.sync.limits import Limits, TokenBucket
@@ -27,7 +27,7 @@ from replicell.sync.presence import PresencePolicy
 from replicell.sync.rooms import RoomHost
 from replicell.sync.serving import ServedConnection
 from replicell.sync.transport import Transport
-from replicell.sync.turns import Turns
+from replicell.sync.turns import Turn, Turns
 from replicell.sync.wire import short_reason
 
 __all__ = ["Reception", "Visit"]
@@ -178,12 +178,15 @@ class Reception:
         if identity.expires_at is not None and identity.expires_at <= self._clock():
             await transport.close(CLOSE_CODES["expired"], "the token has run out: connect with a new one")
             return
-        key = identity.name or neighbourhood(wanted.address)
-        bucket = self.attendance.bucket(key)
+        party = party_of(identity, wanted.address)
+        bucket = self.attendance.bucket(party)
+        # Of the nameless nobody knows whether they are one: behind one address there may be many.
+        turn = self._turns.enter(party if party.kind == "name" else None)
         try:
-            await self._serve(transport, wanted, identity, bucket, first)
+            await self._serve(transport, wanted, identity, bucket, turn, first)
         finally:
-            self.attendance.return_bucket(key)
+            self._turns.leave(turn)
+            self.attendance.return_bucket(party)
 
     def tick(self, now: float) -> None:
         """Time has passed; to be called about every second.
@@ -220,6 +223,7 @@ class Reception:
         wanted: Request,
         identity: Identity,
         bucket: TokenBucket | None,
+        turn: Turn,
         first: bytes | str | None,
     ) -> None:
         try:
@@ -233,7 +237,7 @@ class Reception:
                     validate=self._validate,
                     limits=self._limits,
                     bucket=bucket,
-                    turn=self._turns.enter(),
+                    turn=turn,
                     wall_clock=self._clock,
                     presence=self._presence,
                     counts=self._counts,

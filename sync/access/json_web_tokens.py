@@ -133,15 +133,18 @@ class JwtTokens:
         return claims
 
     def _from_claims(self, claims: Mapping[str, Any]) -> Identity:
-        rooms: Any = claims.get("rooms", self._rooms)
         name = claims.get("sub", "")
-        access = claims.get("access", "write")
-        if isinstance(rooms, list) and all(isinstance(room, str) for room in rooms):
-            rooms = dict.fromkeys(rooms, access)
+        rooms = _rights(claims.get("rooms", self._rooms), claims.get("access", "write"))
         try:
             return Identity(name=name, rooms=rooms, claims=claims)
         except SyncError as error:
             raise AccessDeniedError(f"the token's claims make no sense: {error}") from error
+
+
+def _rights(rooms: Any, access: Any) -> Any:
+    """Return the rights by room that a claim says, which `Identity` checks; a list has one for all."""
+    is_list = isinstance(rooms, list) and all(isinstance(room, str) for room in rooms)
+    return dict.fromkeys(rooms, access) if is_list else rooms
 
 
 def _require_pyjwt() -> Any:

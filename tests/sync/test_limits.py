@@ -17,7 +17,7 @@ from replicell.persisters.crsqlite.changes import ROW, Change, change_size
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync import Identity, Limits, SyncStatus
-from replicell.sync.attendance import Attendance, Seat
+from replicell.sync.attendance import Attendance, Party, Seat, party_of
 from replicell.sync.backoff import Backoff
 from replicell.sync.client_addresses import ClientAddresses, neighbourhood
 from replicell.sync.errors import SyncError
@@ -38,6 +38,8 @@ from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, Clock, put, rows
 from tests.sync.test_client import reached
 from tests.sync.test_server import EPOCH, HELLO, SITE, TODO, close_code, hear, tell
+
+ANNA = Party("name", "anna")
 
 
 @asynccontextmanager
@@ -148,23 +150,31 @@ class TestAttendance:
     def test_all_connections_of_an_identity_share_what_it_may_do_also_when_they_come_again(self) -> None:
         clock = Clock()
         attendance = Attendance(Limits(changes_per_second=10, burst_changes=10), clock)
-        first, second = attendance.bucket("anna"), attendance.bucket("anna")
+        first, second = attendance.bucket(ANNA), attendance.bucket(ANNA)
         assert first is not None
         assert second is first
         first.take(100)
-        attendance.return_bucket("anna")
-        attendance.return_bucket("anna")
+        attendance.return_bucket(ANNA)
+        attendance.return_bucket(ANNA)
         attendance.tick()
-        assert attendance.bucket("anna") is first
-        attendance.return_bucket("anna")
+        assert attendance.bucket(ANNA) is first
+        attendance.return_bucket(ANNA)
         clock.now = 1000.0
         attendance.tick()
-        assert attendance.bucket("anna") is not first
+        assert attendance.bucket(ANNA) is not first
 
     def test_without_a_rate_there_is_nothing_to_count(self) -> None:
         attendance = Attendance(Limits(), Clock())
-        assert attendance.bucket("anna") is None
-        attendance.return_bucket("anna")
+        assert attendance.bucket(ANNA) is None
+        attendance.return_bucket(ANNA)
+
+    def test_a_name_that_looks_like_an_address_is_none(self) -> None:
+        attendance = Attendance(Limits(changes_per_second=10), Clock())
+        named = party_of(Identity(name="203.0.113.9"), "198.51.100.1")
+        nameless = party_of(Identity(), "203.0.113.9")
+        assert attendance.bucket(named) is not attendance.bucket(nameless)
+        assert party_of(Identity(name="203.0.113.9"), "2001:db8::1") == named
+        assert party_of(Identity(), "::ffff:203.0.113.9") == nameless
 
 
 class TestAddresses:
