@@ -43,10 +43,12 @@ ANNA = Party("name", "anna")
 
 
 @asynccontextmanager
-async def joined(url: str, tables: list[TableAnnouncement] | None = None) -> AsyncIterator[ClientConnection]:
+async def joined(
+    url: str, tables: list[TableAnnouncement] | None = None, *, site: bytes = SITE
+) -> AsyncIterator[ClientConnection]:
     """Connect and shake hands."""
     async with connect(url, compression=None) as websocket:
-        await tell(websocket, Hello(PROTOCOL, SITE, [], [TODO] if tables is None else tables))
+        await tell(websocket, Hello(PROTOCOL, site, [], [TODO] if tables is None else tables))
         await hear(websocket, Welcome)
         await tell(websocket, Ready(EPOCH, 0))
         yield websocket

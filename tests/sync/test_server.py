@@ -49,6 +49,10 @@ HELLO = Hello(PROTOCOL, SITE, [], [TODO])
 M = TypeVar("M", bound=Message)
 
 
+HASTY = Limits(handshake_seconds=0.05)
+PATIENT = Limits(handshake_seconds=1_000_000)
+
+
 async def tell(websocket: ClientConnection, message: Message, encoding: Encoding = "msgpack") -> None:
     await websocket.send(encode(message, encoding))
 
@@ -122,17 +126,26 @@ async def test_a_token_may_come_in_the_first_message(open_server: OpenServer) ->
     assert server.rooms == ["room"]
 
 
-async def test_a_stranger_who_says_nothing_is_sent_away(open_server: OpenServer) -> None:
-    server = await open_server(tokens=["right"], limits=Limits(handshake_seconds=0.05))
-    async with connect(f"{server.url}/room") as websocket:
-        assert await close_code(websocket) is not None
-    assert server.rooms == []
-
-
-async def test_a_client_that_does_not_finish_its_handshake_is_sent_away(open_server: OpenServer) -> None:
-    server = await open_server(limits=Limits(handshake_seconds=0.05))
-    async with connect(f"{server.url}/room") as websocket:
+async def test_a_stranger_who_says_nothing_is_sent_away(open_server: OpenServer, tmp_path: Path) -> None:
+    patient = await open_server(tokens=["right"], data_dir=tmp_path / "patient", limits=PATIENT)
+    hasty = await open_server(tokens=["right"], limits=HASTY)
+    async with connect(f"{patient.url}/room") as waiting, connect(f"{hasty.url}/room") as websocket:
         assert await close_code(websocket) == 4408
+        assert websocket.close_reason == "no first message came"
+        await tell(waiting, Hello(PROTOCOL, SITE, [], [], token="right"))
+        assert await hear(waiting, Welcome)
+    assert hasty.rooms == []
+
+
+async def test_a_client_that_does_not_finish_its_handshake_is_sent_away(
+    open_server: OpenServer, tmp_path: Path
+) -> None:
+    patient = await open_server(data_dir=tmp_path / "patient", limits=PATIENT)
+    hasty = await open_server(limits=HASTY)
+    async with connect(f"{patient.url}/room") as waiting, connect(f"{hasty.url}/room") as websocket:
+        assert await close_code(websocket) == 4408
+        await tell(waiting, HELLO)
+        assert await hear(waiting, Welcome)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.protocol import State
 
 from replicell.sync import Limits, SyncStatus
 from replicell.sync.backoff import Backoff
@@ -13,21 +17,42 @@ from replicell.sync.messages import (
     Mark,
     Marked,
 )
+from replicell.sync.pages import Answer
+from replicell.sync.reception import Reception
 from tests.sync.certificates import make_certificate
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, put, rows
 from tests.sync.test_client import reached
 from tests.sync.test_limits import cell, joined
-from tests.sync.test_server import EPOCH, close_code, hear, tell
+from tests.sync.test_server import EPOCH, HASTY, PATIENT, close_code, hear, tell
 
 
 class TestTimes:
-    async def test_a_connection_that_says_nothing_for_too_long_is_closed(
-        self, open_server: OpenServer
+    async def test_a_connection_that_says_nothing_for_too_long_is_closed_and_one_that_talks_stays(
+        self, open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        server = await open_server(limits=Limits(idle_seconds=0.1))
-        async with joined(f"{server.url}/room") as websocket:
-            assert await close_code(websocket) == 4407
+        receptions = watched_receptions(monkeypatch)
+        loop = asyncio.get_running_loop()
+        server = await open_server(limits=Limits(idle_seconds=1000))
+        async with (
+            joined(f"{server.url}/room", site=b"s" * 16) as silent,
+            joined(f"{server.url}/room", site=b"t" * 16) as talking,
+        ):
+            for websocket in (silent, talking):
+                await tell(websocket, Mark(1))
+                await hear(websocket, Marked)
+            between = loop.time()
+            await tell(talking, Mark(2))
+            await hear(talking, Marked)
+
+            receptions[0].tick(between + 999)
+            for websocket in (silent, talking):
+                await websocket.ping()
+            assert (silent.state, talking.state) == (State.OPEN, State.OPEN)
+            receptions[0].tick(between + 1000)
+            assert await close_code(silent) == 4407
+            await tell(talking, Mark(3))
+            assert (await hear(talking, Marked)).number == 3
 
     async def test_a_sync_client_that_was_idle_comes_back_when_it_has_something_to_say(
         self, open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
@@ -42,22 +67,31 @@ class TestTimes:
         await put(db, "1", "x")
         await sync.wait_until_synced(PATIENCE)
 
-    async def test_half_a_request_is_not_waited_for(self, open_server: OpenServer) -> None:
-        server = await open_server(limits=Limits(handshake_seconds=0.1))
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"GET /room HTTP/1.1\r\nHost: x\r\n")
+    async def test_half_a_request_is_not_waited_for(self, open_server: OpenServer, tmp_path: Path) -> None:
+        patient = await open_server(data_dir=tmp_path / "patient", limits=PATIENT)
+        hasty = await open_server(limits=HASTY)
+        reader, writer = await begun_request(patient.port)
+        hasty_reader, hasty_writer = await begun_request(hasty.port)
         async with asyncio.timeout(PATIENCE):
-            await reader.read()
+            assert await hasty_reader.read() == b""
+            # Half a request as such is no reason: the other server still waits for the rest.
+            writer.write(b"\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 ")
+        hasty_writer.close()
         writer.close()
 
     async def test_a_tls_handshake_is_not_waited_for_either(
         self, open_server: OpenServer, tmp_path: Path
     ) -> None:
         certificate = await asyncio.to_thread(make_certificate, tmp_path)
-        server = await open_server(limits=Limits(handshake_seconds=0.1), ssl=certificate.serving())
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        patient = await open_server(data_dir=tmp_path / "patient", limits=PATIENT, ssl=certificate.serving())
+        hasty = await open_server(limits=HASTY, ssl=certificate.serving())
+        _, writer = await asyncio.open_connection("127.0.0.1", patient.port)
+        hasty_reader, hasty_writer = await asyncio.open_connection("127.0.0.1", hasty.port)
         async with asyncio.timeout(PATIENCE):
-            assert await reader.read() == b""
+            assert await hasty_reader.read() == b""
+            await writer.start_tls(certificate.trusting(), server_hostname="localhost")
+        hasty_writer.close()
         writer.close()
 
     async def test_as_many_changes_as_may_come_at_once_do_not_wait_and_more_do(
@@ -93,3 +127,23 @@ class TestTimes:
 def twenty_changes(version: int) -> Changes:
     batch = [cell(f"{version} {index}", index, db_version=version) for index in range(20)]
     return Changes(EPOCH, version - 1, version, version, 0, True, batch)
+
+
+async def begun_request(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect and send all of a request but its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /room HTTP/1.1\r\nHost: x\r\n")
+    return reader, writer
+
+
+def watched_receptions(monkeypatch: pytest.MonkeyPatch) -> list[Reception]:
+    """Return those that clients will have come to, in a list that grows."""
+    found: list[Reception] = []
+    receive = Reception.receive
+
+    async def watched(reception: Reception, *args: Any) -> Answer | None:
+        found.append(reception)
+        return await receive(reception, *args)
+
+    monkeypatch.setattr(Reception, "receive", watched)
+    return found
