@@ -45,7 +45,7 @@ class Pages:
 
     Args:
         folder: The rooms' folder, which must be writable.
-        backplane: Which must be connected, if it is shared.
+        backplane: Which must bring about what it is asked for, if it is shared.
         counts: What has happened.
         rooms: Tells of the open rooms.
         metrics_token: The token without which the figures are not told; None to tell them to everybody.
@@ -101,8 +101,8 @@ class Pages:
             self._writable_at = time.monotonic()
         if self._trouble is not None:
             reasons.append(self._trouble)
-        if self._backplane.shared and not self._backplane.connected:
-            reasons.append("the backplane cannot be reached")
+        if self._backplane.shared and (trouble := self._backplane.trouble) is not None:
+            reasons.append(trouble)
         return reasons
 
     async def _metrics(self, authorization: str) -> Answer:

@@ -1,7 +1,8 @@
-"""A gateway in front of the server nodes: passes each connection on to a node that is well.
+"""A gateway in front of the server nodes: passes each connection on to a node that can serve it.
 
-It stands for the load balancer that a real cluster has: it looks at every node's ``/healthz`` each second and
-cuts the connections of one that does not answer, so that its clients come back and land on another one.
+It stands for the load balancer that a real cluster has. Each second it looks at every node's ``/readyz``, to
+send those who come to a node that is ready, and to any that lives if none is; and at its ``/healthz``, to cut
+the connections of one that does not answer, so that its clients come back and land on another one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Upstream:
     def __init__(self, port: int) -> None:
         self.port = port
         self.is_well = True
+        self.is_ready = True
         self.open: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
@@ -32,7 +34,7 @@ class Upstream:
 
 
 class Gateway:
-    """Passes TCP connections on to the first of several ports of this machine that is well.
+    """Passes TCP connections on to the first of several ports of this machine that is ready.
 
     Args:
         ports: The upstreams, the one that is preferred first.
@@ -86,7 +88,7 @@ class Gateway:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            for upstream in self._upstreams:
+            for upstream in sorted(self._upstreams, key=lambda one: not one.is_ready):
                 if self._is_cut or not upstream.is_well:
                     continue
                 with contextlib.suppress(OSError):
@@ -114,7 +116,10 @@ class Gateway:
     async def _look(self) -> None:
         while True:
             for upstream in self._upstreams:
-                was_well, upstream.is_well = upstream.is_well, await _answers(upstream.port)
+                was_well = upstream.is_well
+                upstream.is_ready, upstream.is_well = await asyncio.gather(
+                    _answers(upstream.port, "/readyz"), _answers(upstream.port, "/healthz")
+                )
                 if was_well and not upstream.is_well:
                     upstream.cut()
             await asyncio.sleep(_LOOK_SECONDS)
@@ -127,12 +132,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
 
 
-async def _answers(port: int) -> bool:
+async def _answers(port: int, path: str) -> bool:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode())
                 return b" 200 " in await reader.readline()
             finally:
                 writer.transport.abort()

@@ -64,6 +64,11 @@ class InProcessBackplane:
         """Whether it was not cut."""
         return self._reachable.is_set()
 
+    @property
+    def trouble(self) -> str | None:
+        """That it was cut."""
+        return None if self.connected else "the backplane was cut"
+
     async def start(self) -> None:
         """There is nothing to connect to."""
 

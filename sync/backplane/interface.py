@@ -15,6 +15,7 @@ __all__ = [
     "RoomLog",
     "StreamReplacedError",
     "TrimmedError",
+    "UnfitStreamError",
     "UnreachableError",
 ]
 
@@ -25,6 +26,10 @@ class BackplaneError(SyncError):
 
 class UnreachableError(BackplaneError):
     """The backplane does not answer; it is asked again until it does."""
+
+
+class UnfitStreamError(UnreachableError):
+    """A log is there that would not keep what it is given; nothing is acknowledged until that is mended."""
 
 
 class TrimmedError(BackplaneError):
@@ -131,7 +136,13 @@ class Backplane(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether the log can be reached, as far as is known."""
+        """Whether the logs can be reached and appended to just now, as far as is known."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is acknowledged, if that is more than a pause such as the loss of a machine makes; None
+        if all is well."""
         ...
 
     async def start(self) -> None:

@@ -13,10 +13,18 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from replicell.sync.backplane.interface import BackplaneError, StreamReplacedError, UnreachableError
+from replicell.sync.backplane.interface import (
+    BackplaneError,
+    StreamReplacedError,
+    UnfitStreamError,
+    UnreachableError,
+)
+from replicell.sync.backplane.jetstream_health import LONGEST_PAUSE, Health
 from replicell.sync.backplane.jetstream_log import JetStreamLog
+from replicell.sync.backplane.jetstream_streams import check_fit, log_stream, snapshots_stream
 from replicell.sync.errors import MissingPackageError, SyncClosedError
 
 try:
@@ -36,14 +44,11 @@ _log = logging.getLogger("replicell.sync.backplane")
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REQUEST_SECONDS: Final = 1.5
 _RETRY_SECONDS: Final = 0.1
+_ASK_AGAIN_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 3.0
-_NO_LEADER_SECONDS: Final = 5.0
-_NO_APPEND_SECONDS: Final = 3.0
-"""After so long without an answer another NATS server is tried: this one may be cut off from the others."""
-_STAY_SECONDS: Final = 1.0
+_UNFIT_SECONDS: Final = 1.0
 _ALONE_NANOSECONDS: Final = 3 * 10**9
 """A leader that has not heard of the other servers for so long, three of their heartbeats, leads nobody."""
-_DUPLICATE_WINDOW_NANOSECONDS: Final = 120 * 10**9
 _MARGIN: Final = 8 * 1024
 """What headers and the protocol need of the biggest message; one that is too big would cut the connection."""
 _MAX_PAYLOAD: Final = 4 * 1024 * 1024
@@ -84,8 +89,8 @@ class JetStreamBackplane:
     What is acknowledged is stored by a majority of ``replicas`` NATS servers. As long as they cannot be
     reached the rooms go on: clients read and write, and what they write waits to be acknowledged.
 
-    Give each `replicell.sync.SyncServer` one of its own. The streams are created with the first use; entries
-    are dropped only once a snapshot of their room is stored, so leave their limits alone.
+    Give each `replicell.sync.SyncServer` one of its own. The streams are created with the first use; those
+    that are there already are compared with what they must be, and nothing is acknowledged while they differ.
 
     Args:
         servers: Addresses of the NATS servers, as ``nats://host:4222``; all of them, so that any may fail.
@@ -129,10 +134,11 @@ class JetStreamBackplane:
         self._requests: set[asyncio.Timeout] = set()
         self._doubt = asyncio.Event()
         self._answers = asyncio.Event()
-        self._look_fails_since: float | None = None
-        self._append_fails_since: float | None = None
-        self._leader_is_alone = False
-        self._moved_at = 0.0
+        self.times_answered = 0
+        """How often JetStream has begun to answer again."""
+        self._health = Health(monotonic)
+        self._leader = ""
+        self._unfit: UnfitStreamError | None = None
 
     @property
     def shared(self) -> bool:
@@ -141,8 +147,27 @@ class JetStreamBackplane:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection to one of the NATS servers, and the stream was found."""
-        return self._ready.is_set() and self._client is not None and self._client.is_connected
+        """Whether there is a connection to one of the NATS servers, which brings answers, and the streams are
+        as they must be."""
+        return (
+            self._ready.is_set()
+            and self._unfit is None
+            and self._client is not None
+            and self._client.is_connected
+            and self._health.answers
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is acknowledged, once that lasts longer than the loss of a machine makes it last."""
+        if self._unfit is not None:
+            return str(self._unfit)
+        if not self._ready.is_set():
+            return f"the stream {self.stream!r} was not found yet: no NATS server with JetStream has answered"
+        silent = self._health.silent_seconds
+        if silent < LONGEST_PAUSE:
+            return None
+        return f"JetStream has acknowledged nothing and found no leader for {silent:.0f} seconds"
 
     @property
     def identity(self) -> str:
@@ -204,7 +229,7 @@ class JetStreamBackplane:
             async with self._connected():
                 message = await client.request(subject, payload, timeout=_REQUEST_SECONDS, headers=headers)
         except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {error or 'no answer'}") from error
+            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
         return _reply(message)
 
     async def request_many(self, subject: str, payload: bytes) -> list[Reply]:
@@ -227,7 +252,7 @@ class JetStreamBackplane:
             finally:
                 await subscription.unsubscribe()
         except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {error}") from error
+            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
 
     async def api(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call JetStream's own interface; an error that it answers is in the result.
@@ -281,24 +306,45 @@ class JetStreamBackplane:
         if identity != self._identity:
             raise StreamReplacedError(f"the stream {self.stream!r} was deleted and made anew")
 
-    def append_failed(self) -> None:
+    def require_fit(self) -> None:
+        """Make sure that the streams are as they must be, as far as is known.
+
+        Raises:
+            UnfitStreamError: They would not keep what they are given.
+        """
+        if self._unfit is not None:
+            raise self._unfit
+
+    def append_failed(self, entry: object) -> None:
         """An entry was not acknowledged, and is going to be sent again."""
-        if self._append_fails_since is None:
-            self._append_fails_since = asyncio.get_running_loop().time()
+        self._health.append_failed(entry)
         self._doubt.set()
 
     def append_succeeded(self) -> None:
         """An entry was acknowledged."""
-        if self._append_fails_since is not None:
-            self._append_fails_since = None
+        if self._health.append_succeeded():
             self._tell_of_answers()
 
-    async def wait_for_answers(self, seconds: float) -> None:
-        """Wait until JetStream answers again, or for so long."""
+    def append_ended(self, entry: object) -> None:
+        """Nobody tries to append an entry any more."""
+        self._health.append_ended(entry)
+
+    async def wait_for_answers(self, seconds: float, since: int) -> bool:
+        """Wait until JetStream answers again, or for so long.
+
+        Args:
+            seconds: For how long.
+            since: What `times_answered` was before it was asked.
+
+        Returns:
+            Whether it does.
+        """
         answers = self._answers
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await answers.wait()
+        if self.times_answered == since:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await answers.wait()
+        return self.times_answered != since
 
     async def _connect(self) -> None:
         self._client = await nats.connect(
@@ -321,55 +367,47 @@ class JetStreamBackplane:
         while True:
             try:
                 await self._look()
+            except UnfitStreamError as error:
+                self._health.nothing_is_asked()
+                self._report(str(error), logging.ERROR)
+                await asyncio.sleep(_UNFIT_SECONDS)
             except UnreachableError as error:
                 self._report(f"JetStream is out of reach, or has no leader: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 await self._rest()
-            await self._leave_if_silent()
+            if self._health.leave():
+                _log.info("JetStream does not answer here, another NATS server is tried")
+                await self._require_client().force_reconnect()
 
     async def _look(self) -> None:
-        """Look whether the streams are there, for somebody may delete one and another node make it anew."""
-        if self._look_fails_since is None:
-            self._look_fails_since = asyncio.get_running_loop().time()
-            did_answer = True
-        else:
-            did_answer = False
-        await self._find_log_stream()
-        self._look_fails_since = None
-        if not did_answer:
+        """Look whether the streams are there, for somebody may delete one and another node make it anew, and
+        whether they are as they must be, for somebody may change them."""
+        was_unfit = self._unfit is not None
+        try:
+            await self._find_log_stream()
+            await self._find_stream(snapshots_stream(self.stream, self._replicas))
+        except UnfitStreamError as error:
+            self._unfit = error
+            raise
+        self._unfit = None
+        if was_unfit:
+            self._reported = ""
+            _log.info("the streams of %r are as they must be again", self.stream)
             self._tell_of_answers()
-        await self._find_stream(
-            {"name": f"{self.stream}-snapshots", "subjects": [f"{self.stream}.snapshot.>"]}
-        )
         if not self._ready.is_set():
             self._ready.set()
             _log.info("rooms are shared through the stream %r", self.stream)
 
     async def _rest(self) -> None:
         """Wait until it is time to look again."""
-        if self._append_fails_since is not None:
+        if self._health.is_doubtful:
             await asyncio.sleep(_RETRY_SECONDS)
             return
         self._doubt.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._doubt.wait()
-
-    async def _leave_if_silent(self) -> None:
-        """Go to another server, if this one seems to be cut off from the others."""
-        now = asyncio.get_running_loop().time()
-        no_leader, no_append = self._look_fails_since or now, self._append_fails_since or now
-        if now >= self._moved_at + _STAY_SECONDS and (
-            self._leader_is_alone
-            or now >= no_leader + _NO_LEADER_SECONDS
-            or now >= no_append + _NO_APPEND_SECONDS
-        ):
-            self._look_fails_since = self._append_fails_since = None
-            self._leader_is_alone = False
-            self._moved_at = now
-            _log.info("JetStream does not answer here, another NATS server is tried")
-            await self._require_client().force_reconnect()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
@@ -382,51 +420,78 @@ class JetStreamBackplane:
                 self._requests.discard(request)
 
     def _tell_of_answers(self) -> None:
+        self.times_answered += 1
         self._answers.set()
         self._answers = asyncio.Event()
 
     async def _find_log_stream(self) -> None:
         """Look at the stream of the logs, and create it where it is missing."""
-        log = await self._find_stream(
-            {
-                "name": self.stream,
-                "subjects": [f"{self.stream}.log.>"],
-                "duplicate_window": _DUPLICATE_WINDOW_NANOSECONDS,
-                "republish": {"src": f"{self.stream}.log.>", "dest": f"{self.stream}.live.>"},
-            }
-        )
-        self._leader_is_alone = _is_alone(log)
+        was_doubtful = self._health.is_doubtful
+        self._health.look_begins()
+        log = await self._find_stream(log_stream(self.stream, self._replicas))
+        self._health.look_ends(leader_is_alone=_is_alone(log))
+        leader_before, self._leader = self._leader, str((log.get("cluster") or {}).get("leader"))
+        if leader_before != self._leader:
+            # Who is waiting has asked the one before.
+            self._give_up_requests()
+        if was_doubtful or leader_before != self._leader:
+            self._tell_of_answers()
         before, self._identity = self._identity, str(log["created"])
         if before != self._identity:
             for each in list(self._logs):
                 each.look_again()
 
-    async def _find_stream(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        common = {
-            "num_replicas": self._replicas,
-            "storage": "file",
-            "retention": "limits",
-            # Full is full: to drop what is oldest would lose what was acknowledged.
-            "discard": "new",
-            "allow_direct": True,
-        }
-        name = configuration["name"]
-        answer = await self.api(f"STREAM.INFO.{name}", {})
+    async def _find_stream(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Return what there is to know of a stream, which is created where it is missing.
+
+        Raises:
+            UnfitStreamError: It is not as it must be.
+            UnreachableError: That cannot be found out.
+        """
+        name = wanted["name"]
+        answer = await self._ask_until_answered(f"$JS.API.STREAM.INFO.{name}")
         if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
-            answer = await self.api(f"STREAM.CREATE.{name}", {**common, **configuration})
+            answer = await self.api(f"STREAM.CREATE.{name}", wanted)
         if "error" in answer:
             raise UnreachableError(f"stream {name}: {answer['error'].get('description')}")
+        check_fit(wanted, answer["config"], min(self._require_client().max_payload, _MAX_PAYLOAD))
         return answer
+
+    async def _ask_until_answered(self, subject: str) -> dict[str, Any]:
+        """Ask again and again for one answer, because one that was asked and lost the lead meanwhile stays
+        silent.
+
+        Raises:
+            UnreachableError: Nobody has answered.
+        """
+        client = self._require_client()
+        if not client.is_connected:
+            raise UnreachableError("the connection to NATS is lost")
+        try:
+            inbox = client.new_inbox()
+            subscription = await client.subscribe(inbox)
+            try:
+                async with self._connected(), asyncio.timeout(_REQUEST_SECONDS):
+                    while True:
+                        await client.publish(subject, b"{}", inbox)
+                        with suppress(nats_errors.TimeoutError):
+                            reply = _reply(await subscription.next_msg(timeout=_ASK_AGAIN_SECONDS))
+                            if not reply.status:
+                                answer: dict[str, Any] = json.loads(reply.data)
+                                return answer
+                            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            finally:
+                await subscription.unsubscribe()
+        except _UNREACHABLE as error:
+            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
 
     async def _on_error(self, error: Exception) -> None:
         self._report(f"NATS: {error or type(error).__name__}")
 
     async def _on_disconnected(self) -> None:
         _log.info("the connection to NATS is lost")
-        # Their answers will not come.
-        for request in self._requests:
-            if not request.expired():
-                request.reschedule(asyncio.get_running_loop().time())
+        self._give_up_requests()
+        self._doubt.set()
 
     async def _on_reconnected(self) -> None:
         self._reported = ""
@@ -434,11 +499,17 @@ class JetStreamBackplane:
         for log in list(self._logs):
             log.look_again()
 
-    def _report(self, text: str) -> None:
+    def _give_up_requests(self) -> None:
+        """Let nobody wait for answers that will not come."""
+        for request in self._requests:
+            if not request.expired():
+                request.reschedule(asyncio.get_running_loop().time())
+
+    def _report(self, text: str, level: int = logging.WARNING) -> None:
         """Log a trouble once, not with every attempt."""
         if text != self._reported:
             self._reported = text
-            _log.warning("%s", text)
+            _log.log(level, "%s", text)
 
     def _require_client(self) -> Client:
         if self._client is None:

@@ -223,10 +223,20 @@ class JetStreamLog:
         headers = {"Nats-Msg-Id": message_id, "Nats-Expected-Stream": stream}
         if after is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
+        try:
+            return await self._publish_until_acknowledged(stream, subject, payload, headers)
+        finally:
+            self._backplane.append_ended(message_id)
+
+    async def _publish_until_acknowledged(
+        self, stream: str, subject: str, payload: bytes, headers: dict[str, str]
+    ) -> int:
         delay = _FIRST_DELAY
         doubtful = False
         while True:
+            answered = self._backplane.times_answered
             try:
+                self._backplane.require_fit()
                 reply = await self._backplane.request(subject, payload, headers)
                 answer: dict[str, Any] = json.loads(reply.data) if reply.data else {}
                 if "error" not in answer and "seq" in answer:
@@ -243,7 +253,7 @@ class JetStreamLog:
                 if error.get("err_code") == _FULL:
                     _log.error("the stream %r is full: nothing is acknowledged until it has room", stream)
                 elif error.get("err_code") == _IN_PROCESS or error.get("code") == 503:
-                    self._backplane.append_failed()
+                    self._backplane.append_failed(headers["Nats-Msg-Id"])
                 elif error.get("err_code") in _WRONG_LAST_SEQUENCE:
                     raise _OvertakenError(f"{subject}: {error.get('description')}")
                 else:
@@ -251,10 +261,9 @@ class JetStreamLog:
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
                 self._check_identity()
-                self._backplane.append_failed()
+                self._backplane.append_failed(headers["Nats-Msg-Id"])
                 doubtful = True
-            await self._backplane.wait_for_answers(delay)
-            delay = min(2 * delay, _LONGEST_DELAY)
+            delay = await self._wait_before_asking_again(delay, answered)
 
     async def _verify_stored(self, stream: str, sequence: int, payload: bytes) -> None:
         """Find out whether an entry that is said to be there already is.
@@ -399,13 +408,19 @@ class JetStreamLog:
         """Do something that needs the backplane, again and again until it can be reached."""
         delay = _FIRST_DELAY
         while True:
+            answered = self._backplane.times_answered
             try:
                 return await work()
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
                 self._check_identity()
-            await self._backplane.wait_for_answers(delay)
-            delay = min(2 * delay, _LONGEST_DELAY)
+            delay = await self._wait_before_asking_again(delay, answered)
+
+    async def _wait_before_asking_again(self, delay: float, answered: int) -> float:
+        """Wait until JetStream answers, or for so long; returns for how long the next time."""
+        if await self._backplane.wait_for_answers(delay, answered):
+            return _FIRST_DELAY
+        return min(2 * delay, _LONGEST_DELAY)
 
 
 class _OvertakenError(BackplaneError):

@@ -91,16 +91,18 @@ async def test_a_server_whose_folder_is_gone_is_not_ready(tmp_path: Path) -> Non
     assert alive.status == HTTPStatus.OK
 
 
-async def test_a_node_without_its_backplane_is_not_ready(tmp_path: Path) -> None:
-    class Away(InProcessBackplane):
-        @property
-        def connected(self) -> bool:
-            return False
-
-    told = pages(tmp_path, Away())
+async def test_a_node_that_gets_nothing_acknowledged_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    hub = InProcessBackplane()
+    told = pages(tmp_path, hub)
     told.phase = "serving"
+    assert await told.troubles() == []
 
-    assert await told.troubles() == ["the backplane cannot be reached"]
+    hub.cut()
+
+    assert await told.troubles() == ["the backplane was cut"]
+    alive = await told.answer("/healthz", "")
+    assert alive is not None
+    assert alive.status == HTTPStatus.OK
 
 
 async def test_the_figures_tell_of_clients_rooms_and_changes(

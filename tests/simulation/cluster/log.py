@@ -108,6 +108,10 @@ class NodeBackplane:
     def connected(self) -> bool:
         return self.hub.connected and self._in_reach.is_set()
 
+    @property
+    def trouble(self) -> str | None:
+        return None if self.connected else "out of reach"
+
     async def start(self) -> None:
         """There is nothing to begin."""
 

@@ -9,8 +9,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from examples.cluster.nats_cluster import NatsCluster
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream, jetstream_log
 from replicell.sync.backplane.jetstream import JetStreamBackplane, Reply
-from replicell.sync.errors import SyncClosedError
+from replicell.sync.backplane.jetstream_health import LONGEST_PAUSE
+from replicell.sync.errors import SyncClosedError, SyncTimeoutError
 from replicell.sync.server import SyncServer
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase
@@ -28,15 +29,36 @@ from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 
 
 class Listening(logging.Handler):
-    """Sets an event when it is logged that a stream is full."""
+    """Sets an event when something is logged that contains a text."""
 
-    def __init__(self, told: asyncio.Event) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self._told = told
+        self._text = text
+        self.told = asyncio.Event()
+        self.levels: list[int] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "is full" in record.getMessage():
-            self._told.set()
+        if self._text in record.getMessage():
+            self.levels.append(record.levelno)
+            self.told.set()
+
+
+@contextmanager
+def logged(text: str) -> Iterator[Listening]:
+    """Listen to what the backplane logs."""
+    logger, listening = logging.getLogger("replicell.sync.backplane"), Listening(text)
+    logger.addHandler(listening)
+    try:
+        yield listening
+    finally:
+        logger.removeHandler(listening)
+
+
+async def change(backplane: JetStreamBackplane, stream: str, **changes: Any) -> None:
+    """Change a stream's configuration, as somebody may with other means."""
+    configuration = (await backplane.api(f"STREAM.INFO.{stream}", {}))["config"]
+    answer = await backplane.api(f"STREAM.UPDATE.{stream}", {**configuration, **changes})
+    assert "error" not in answer, answer
 
 
 @pytest.fixture
@@ -182,22 +204,93 @@ async def test_a_stream_that_is_full_acknowledges_nothing_until_it_has_room(
 ) -> None:
     log = await backplane.open_room("room")
     first = await log.append(b"first", "first id")
-    configuration = (await backplane.api(f"STREAM.INFO.{stream}", {}))["config"]
-    answer = await backplane.api(f"STREAM.UPDATE.{stream}", {**configuration, "max_msgs": 1})
-    assert "error" not in answer
-    told = asyncio.Event()
-    logger, handler = logging.getLogger("replicell.sync.backplane"), Listening(told)
-    logger.addHandler(handler)
-    try:
+    await change(backplane, stream, max_msgs=1)
+    with logged("is full") as listening:
         async with asyncio.timeout(PATIENCE):
             appending = asyncio.create_task(log.append(b"second", "second id"))
-            await told.wait()
+            await listening.told.wait()
             assert not appending.done()
-            await backplane.api(f"STREAM.UPDATE.{stream}", configuration)
+            await change(backplane, stream, max_msgs=-1)
             assert await appending > first
-    finally:
-        logger.removeHandler(handler)
-        await log.close()
+    await log.close()
+
+
+async def test_a_stream_that_is_there_with_fewer_copies_acknowledges_nothing_until_it_has_more(
+    nats_cluster: NatsCluster,
+    stack: AsyncExitStack,
+    stream: str,
+    open_node: OpenNode,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+) -> None:
+    of_development = JetStreamBackplane(nats_cluster.urls, stream=stream, replicas=1)
+    await of_development.start()
+    stack.push_async_callback(of_development.close)
+    await (await of_development.open_room("room")).close()
+
+    backplane = JetStreamBackplane(nats_cluster.urls, stream=stream)
+    with logged("num_replicas is 1, not 3 or more") as listening:
+        node = await open_node("1", backplane=backplane, link_options=LinkOptions(catch_up_timeout=0.05))
+        async with asyncio.timeout(PATIENCE):
+            await listening.told.wait()
+    assert listening.levels == [logging.ERROR]
+    a = await open_database("a")
+    sync = await open_client(a, f"{node.url}/room")
+    await put(a, "1", "x")
+    with pytest.raises(SyncTimeoutError, match="syncing"):
+        await sync.wait_until_synced(0.3)
+    assert not backplane.connected
+    assert "num_replicas is 1, not 3 or more" in str(backplane.trouble)
+
+    for name in (stream, f"{stream}-snapshots"):
+        await change(of_development, name, num_replicas=3)
+    await sync.wait_until_synced(PATIENCE)
+    assert backplane.connected
+    assert backplane.trouble is None
+
+
+async def test_a_stream_that_is_changed_to_drop_entries_acknowledges_nothing_until_it_keeps_them(
+    backplane: JetStreamBackplane, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetstream, "_LOOK_SECONDS", 0.05)
+    log = await backplane.open_room("room")
+    first = await log.append(b"first", "first id")
+    with logged("max_age is 3600000000000, not unlimited") as listening:
+        await change(backplane, stream, max_age=3600 * 10**9)
+        async with asyncio.timeout(PATIENCE):
+            await listening.told.wait()
+    assert not backplane.connected
+    appending = asyncio.create_task(log.append(b"second", "second id"))
+    done, _ = await asyncio.wait([appending], timeout=0.3)
+    assert not done
+    await change(backplane, stream, max_age=0)
+    async with asyncio.timeout(PATIENCE):
+        assert await appending > first
+    await log.close()
+
+
+async def test_a_silence_that_outlasts_the_loss_of_a_machine_is_trouble_until_an_entry_is_acknowledged(
+    nats_cluster: NatsCluster, stream: str, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(jetstream, "monotonic", lambda: now)
+    backplane = JetStreamBackplane(nats_cluster.urls, stream=stream)
+    assert "was not found yet" in str(backplane.trouble)
+    await backplane.start()
+    stack.push_async_callback(backplane.close)
+    log = await backplane.open_room("room")
+    assert backplane.trouble is None
+
+    backplane.append_failed("an entry")
+    now = LONGEST_PAUSE - 0.1
+    assert not backplane.connected
+    assert backplane.trouble is None
+    now = LONGEST_PAUSE
+    assert "acknowledged nothing and found no leader for 10 seconds" in str(backplane.trouble)
+    async with asyncio.timeout(PATIENCE):
+        await log.append(b"another", "another entry")
+    assert backplane.trouble is None
+    await log.close()
 
 
 class LeaderCutOff(JetStreamBackplane):
@@ -229,7 +322,7 @@ class LeaderCutOff(JetStreamBackplane):
     async def verify(self, identity: str) -> None:
         assert identity == self.identity
 
-    def append_failed(self) -> None:
+    def append_failed(self, entry: object) -> None:
         self.failures += 1
 
 
