@@ -49,6 +49,7 @@ class Disasters:
     def strike(self) -> None:
         """Let one of them happen."""
         self._rng.choice(self._kinds)()
+        self._world.watch.look()
 
     def _cut(self) -> None:
         client = self._some_client()
@@ -142,5 +143,6 @@ class Disasters:
         kept = set().union(*map(logged, others))
         if machine.path.exists():
             kept |= logged(machine)
+        world.watch.replaced(machine)
         world.programs.committed -= had - kept
         world.clock.after(self._rng.random(), partial(world.boot, machine))

@@ -14,7 +14,6 @@ from tests.simulation.network import Clock, Weather
 from tests.simulation.nodes import Client, Machine, Server
 from tests.simulation.oracle import (
     BrokenPromiseError,
-    check_cursors,
     check_transactions_are_whole,
     contents,
     difference,
@@ -25,11 +24,13 @@ from tests.simulation.plan import Fate
 from tests.simulation.programs import TABLES, Programs
 from tests.simulation.randomness import seeded_bytes
 from tests.simulation.waiting import Wait, live_session
+from tests.simulation.watch import Watch
 
 SECONDS = 12.0
 WAITING_SECONDS = 3.0
 STILL_SECONDS = 5.0
 PATIENCE = 120.0
+WELL = "all is well from now on"
 
 
 class History(Course):
@@ -62,6 +63,8 @@ class History(Course):
         self.healing = False
         self.server = Server(self, folder / "server.db")
         self.clients: list[Client] = []
+        self.watch = Watch(self)
+        self._written: dict[str, object] = {}
         self.programs = Programs(self)
         self.disasters = Disasters(self)
 
@@ -87,6 +90,7 @@ class History(Course):
 
     def end(self) -> None:
         """Stop all machines."""
+        self.watch.is_over = True
         for machine in (self.server, *self.clients):
             machine.halt()
 
@@ -120,8 +124,18 @@ class History(Course):
         return client
 
     def check(self, machine: Machine) -> None:
+        if self._written.get(machine.name) == machine.written:
+            return
+        self._written[machine.name] = machine.written
         if self.options.transaction_bytes > 1000:
             check_transactions_are_whole(machine)
+        self.watch.committed()
+
+    def ends(self, machine: Machine) -> None:
+        self.watch.ends(machine)
+
+    def started(self, machine: Machine) -> None:
+        self.watch.started(machine)
 
     def reconnect_later(self, client: Client) -> None:
         self.clock.after(0.05 + self.rng.random(), lambda: client.connect(self.server))
@@ -167,7 +181,7 @@ class History(Course):
         self.clock.run_until(SECONDS)
 
     def _heal(self) -> None:
-        self.note("all is well from now on")
+        self.note(WELL)
         self.healing = True
         self.weather.loss = self.weather.duplication = self.weather.reordering = 0.0
         for machine in (self.server, *self.clients):
@@ -224,7 +238,7 @@ class History(Course):
         lost = self.programs.committed - logged(self.server)
         if lost:
             raise BrokenPromiseError(f"committed and lost: {sorted(lost)}")
-        check_cursors(self.server, self.clients)
+        self.watch.look()
 
     def _stay_still(self) -> None:
         """Nothing takes effect twice: replicas that agree have nothing more to write."""

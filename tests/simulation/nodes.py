@@ -57,6 +57,11 @@ class Machine(ABC):
     def now(self) -> float:
         return self.plan.clock.now + self.ahead
 
+    @property
+    def written(self) -> object:
+        """Is another one once something was written to the file."""
+        return self.life, self.conn.total_changes()
+
     def site_id(self) -> bytes:
         (site_id,) = next(self.conn.execute("SELECT crsql_site_id()"))
         assert isinstance(site_id, bytes)
@@ -69,9 +74,12 @@ class Machine(ABC):
         self.catalog = Catalog()
         with transaction(self._conn):
             begin_epoch(self._conn)
+        self.plan.started(self)
 
     def halt(self) -> None:
         """The process is gone; only what is committed stays."""
+        if self._conn is not None:
+            self.plan.ends(self)
         self.life += 1
         self._jobs.clear()
         if self._conn is not None:
@@ -274,7 +282,7 @@ class Connection:
 
     def __init__(self, plan: Plan, client: Client, server: Server) -> None:
         self._plan = plan
-        self._client = client
+        self.client = client
         self._server = server
         self.client_session = ClientSession(
             emit=self._from_client, catalog=client.catalog, schema_policy=client.policy, options=plan.options
@@ -299,7 +307,7 @@ class Connection:
 
     def start(self) -> None:
         self.server_session.start(self._server.now)
-        self.client_session.start(self._client.now)
+        self.client_session.start(self.client.now)
         self._tick()
 
     def block(self, *, upwards: bool, seconds: float) -> None:
@@ -314,7 +322,7 @@ class Connection:
             self._server.connections.pop(self, None)
             self.server_session.connection_lost()
             self.client_session.connection_lost()
-            self._client.disconnected()
+            self.client.disconnected()
 
     @property
     def _shaking_hands(self) -> bool:
@@ -322,17 +330,17 @@ class Connection:
         return self.server_session.state != "live" or self.client_session.state != "live"
 
     def _to_server(self, frame: bytes | str) -> None:
-        self._plan.digest(f"{self._client.name}>server", as_bytes(frame))
+        self._plan.digest(f"{self.client.name}>server", as_bytes(frame))
         self.server_session.receive(frame, self._server.now)
 
     def _to_client(self, frame: bytes | str) -> None:
-        self._plan.digest(f"server>{self._client.name}", as_bytes(frame))
-        self.client_session.receive(frame, self._client.now)
+        self._plan.digest(f"server>{self.client.name}", as_bytes(frame))
+        self.client_session.receive(frame, self.client.now)
 
     def _tick(self) -> None:
         if self._open:
             self.server_session.tick(self._server.now)
-            self.client_session.tick(self._client.now)
+            self.client_session.tick(self.client.now)
             self._plan.clock.after(0.5, self._tick)
 
     def _from_client(self, action: Action) -> None:
@@ -340,9 +348,9 @@ class Connection:
             case Send(frame):
                 self._up.send(frame, sheltered=self._shaking_hands)
             case Job():
-                self._client.submit(action)
+                self.client.submit(action)
             case Close(reason, message):
-                self._plan.closed(f"{self._client.name}: {reason}: {message}")
+                self._plan.closed(f"{self.client.name}: {reason}: {message}")
                 self._plan.clock.after(0, self.cut)
             case Reidentify():
                 self._plan.clock.after(0, self._reidentify)
@@ -365,5 +373,5 @@ class Connection:
 
     def _reidentify(self) -> None:
         self.cut()
-        if self._client.up:
-            self._client.reidentify()
+        if self.client.up:
+            self.client.reidentify()

@@ -34,6 +34,14 @@ class Plan(Protocol):
         """Look at what a machine has just committed."""
         ...
 
+    def ends(self, machine: Machine) -> None:
+        """Look at a process that is about to end."""
+        ...
+
+    def started(self, machine: Machine) -> None:
+        """Look at a process that has opened its file."""
+        ...
+
     def reconnect_later(self, client: Client) -> None:
         """Let a client that lost its connection try again."""
         ...
