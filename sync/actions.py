@@ -38,6 +38,7 @@ CLOSE_CODES: Final = {
     "malformed": 4400,
     "unauthorized": 4401,
     "forbidden": 4403,
+    "no_room": 4404,
     "idle": 4407,
     "timeout": 4408,
     "replaced": 4409,

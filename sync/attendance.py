@@ -12,6 +12,8 @@ from replicell.sync.limits import Limits, TokenBucket
 
 __all__ = ["Attendance", "Party", "Seat", "party_of"]
 
+_ATTEMPTS_AT_ONCE = 10.0
+"""Seconds' worth of attempts to connect that may come at once: after a restart all come back together."""
 _SPARE_SEATS = 64
 """Connections beyond the limit that are still listened to, so that they can be told why they must go."""
 
@@ -45,6 +47,7 @@ class Attendance:
         self._limits = limits
         self._clock = clock
         self._by_address: Counter[str] = Counter()
+        self._attempts: dict[str, TokenBucket] = {}
         self._buckets: dict[Party, TokenBucket] = {}
         self._using: Counter[Party] = Counter()
         self.connections = 0
@@ -59,6 +62,21 @@ class Attendance:
         """Forget about those who have gone and have no debts."""
         for key in [key for key, bucket in self._buckets.items() if not self._using[key] and bucket.full]:
             del self._buckets[key], self._using[key]
+        for where in [where for where, bucket in self._attempts.items() if bucket.full]:
+            del self._attempts[where]
+
+    def attempt(self, address: str) -> float:
+        """Somebody tries to connect from an address.
+
+        Returns:
+            After how many seconds that would be in time; 0 if it is.
+        """
+        rate, where = self._limits.connects_per_second, neighbourhood(address)
+        if rate is None:
+            return 0.0
+        if where not in self._attempts:
+            self._attempts[where] = TokenBucket(rate, max(1.0, rate * _ATTEMPTS_AT_ONCE), self._clock)
+        return self._attempts[where].take_if_there(1.0)
 
     def refusal(self, address: str) -> str | None:
         """Tell why a connection that has arrived may not stay, None if it may."""

@@ -12,6 +12,7 @@ SyncError
 │   └── DecodeError       a frame that is no message of this protocol
 ├── PresenceError         a presence state that cannot be shown
 ├── RoomNameError         a room name that is not allowed
+├── NoRoomError           a room is not there, and who asks for it may not make it
 ├── TooManyRoomsError     the server has all the rooms it takes
 └── SchemaConflictError   an announced table that cannot be made to fit the one that is here
 """
@@ -25,6 +26,7 @@ __all__ = [
     "DecodeError",
     "KeySetError",
     "MissingPackageError",
+    "NoRoomError",
     "PresenceError",
     "ProtocolError",
     "RefusedError",
@@ -108,6 +110,10 @@ class PresenceError(SyncError, ValueError):
 
 class RoomNameError(SyncError, ValueError):
     """A room name that is too long or holds characters that are not allowed."""
+
+
+class NoRoomError(SyncError):
+    """A room is not there, and who asks for it may only read, so it is not made."""
 
 
 class TooManyRoomsError(SyncError):

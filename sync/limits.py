@@ -29,6 +29,8 @@ class Limits:
         burst_changes: How many changes may come at once before that counts.
         connections: Connections in all, those that are still shaking hands among them.
         connections_per_address: Connections from one IPv4 address, or one /64 network of IPv6.
+        connects_per_second: How often somebody may try to connect from one such address, in the long run; ten
+            times as often at once. Attempts that come faster are refused before anybody is asked who it is.
         open_rooms: Rooms that are open at a time.
         rooms: Rooms that there are at all, open or not, each with a file.
         tables: Tables in a room.
@@ -57,6 +59,7 @@ class Limits:
     burst_changes: int = 20_000
     connections: int | None = 10_000
     connections_per_address: int | None = None
+    connects_per_second: float | None = None
     open_rooms: int | None = 10_000
     rooms: int | None = None
     tables: int | None = None
@@ -127,6 +130,18 @@ class TokenBucket:
         self._refill()
         self._left -= amount
         return self.wait
+
+    def take_if_there(self, amount: float) -> float:
+        """Take something only if there is that much.
+
+        Returns:
+            Seconds to wait until there would be; 0 if it was taken.
+        """
+        self._refill()
+        if self._left < amount:
+            return (amount - self._left) / self._rate
+        self._left -= amount
+        return 0.0
 
     def _refill(self) -> None:
         now = self._clock()

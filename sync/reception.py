@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from replicell.errors import ReplicellError
 from replicell.persisters.errors import PersisterError
 from replicell.sync.access import Identity, Request, room_name
 from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
@@ -18,13 +21,13 @@ from replicell.sync.attendance import Attendance, Seat, party_of
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts
-from replicell.sync.errors import DecodeError, RoomNameError, TooManyRoomsError
+from replicell.sync.errors import DecodeError, NoRoomError, RoomNameError, TooManyRoomsError
 from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
 from replicell.sync.overview import RoomOverview
 from replicell.sync.pages import Answer, Pages
 from replicell.sync.presence import PresencePolicy
-from replicell.sync.rooms import RoomHost
+from replicell.sync.rooms import OpenRoom, RoomHost
 from replicell.sync.serving import ServedConnection
 from replicell.sync.transport import Transport
 from replicell.sync.turns import Turn, Turns
@@ -35,6 +38,7 @@ __all__ = ["Reception", "Visit"]
 _log = logging.getLogger("replicell.sync.server")
 
 _RETRY_AFTER_SECONDS: Final = 5
+_SEE_LOG: Final = "the room cannot be opened, see the server's log"
 _STATUSES: Final[dict[Verdict, HTTPStatus]] = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
@@ -142,13 +146,15 @@ class Reception:
             wanted = self._read_request(target, raw_headers, peer)
         except (RoomNameError, ValueError) as error:
             return Answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        wait = self.attendance.attempt(wanted.address)
+        if wait > 0:
+            return _later(f"{wanted.address} tries to connect too often: try again later", wait)
         if wanted.origin is not None and self._origins is not None and wanted.origin not in self._origins:
             return Answer(HTTPStatus.FORBIDDEN, f"pages of {wanted.origin} may not connect here\n")
         refusal = visit.seat.take(wanted.address)
         if refusal is not None:
             _log.info("room %r: %s", wanted.room, refusal)
-            later = (("Retry-After", str(_RETRY_AFTER_SECONDS)),)
-            return Answer(HTTPStatus.TOO_MANY_REQUESTS, f"{refusal}\n", later)
+            return _later(refusal, _RETRY_AFTER_SECONDS)
         wicket = await self._gate.ask(wanted)
         visit.admitted, visit.wanted = wicket.identity, wanted
         if wicket.reason == NO_TOKEN:
@@ -226,34 +232,53 @@ class Reception:
         turn: Turn,
         first: bytes | str | None,
     ) -> None:
+        async with AsyncExitStack() as stack:
+            opened = await self._enter(stack, transport, wanted.room, identity)
+            if opened is None:
+                return
+            served = ServedConnection(
+                transport,
+                opened,
+                request=wanted,
+                identity=identity,
+                gate=self._gate,
+                validate=self._validate,
+                limits=self._limits,
+                bucket=bucket,
+                turn=turn,
+                wall_clock=self._clock,
+                presence=self._presence,
+                counts=self._counts,
+            )
+            self._served.add(served)
+            try:
+                await served.run(first)
+            except PersisterError as error:
+                _log.error("room %r: its database cannot be used: %s", wanted.room, error)
+                self._counts.closed_connections["internal"] += 1
+                await transport.close(CLOSE_CODES["internal"], _SEE_LOG)
+            finally:
+                self._served.discard(served)
+
+    async def _enter(
+        self, stack: AsyncExitStack, transport: Transport, room: str, identity: Identity
+    ) -> OpenRoom | None:
+        """Open a room until the stack is left; None, and the client is told why, if it cannot be."""
+        may_make = identity.right(room) == "write"
         try:
-            async with self._rooms.entered(wanted.room) as opened:
-                served = ServedConnection(
-                    transport,
-                    opened,
-                    request=wanted,
-                    identity=identity,
-                    gate=self._gate,
-                    validate=self._validate,
-                    limits=self._limits,
-                    bucket=bucket,
-                    turn=turn,
-                    wall_clock=self._clock,
-                    presence=self._presence,
-                    counts=self._counts,
-                )
-                self._served.add(served)
-                try:
-                    await served.run(first)
-                finally:
-                    self._served.discard(served)
+            return await stack.enter_async_context(self._rooms.entered(room, may_make=may_make))
         except TooManyRoomsError as error:
-            _log.warning("room %r: %s", wanted.room, error)
-            self._counts.refused_connections["too_many"] += 1
-            await transport.close(CLOSE_CODES["too_many"], str(error))
-        except PersisterError as error:
-            _log.error("room %r cannot be opened: %s", wanted.room, error)
-            await transport.close(CLOSE_CODES["internal"], "the room cannot be opened, see the server's log")
+            _log.warning("room %r: %s", room, error)
+            reason, text = "too_many", str(error)
+        except NoRoomError as error:
+            _log.info("room %r: %s", room, error)
+            reason, text = "no_room", str(error)
+        except (ReplicellError, OSError) as error:
+            _log.error("room %r cannot be opened: %s", room, error)
+            reason, text = "internal", _SEE_LOG
+        self._counts.refused_connections[reason] += 1
+        await transport.close(CLOSE_CODES[reason], short_reason(text))
+        return None
 
     async def _admit(self, transport: Transport, wanted: Request, first: bytes | str) -> Identity | None:
         """Find out from the first message what a client may do; nothing is opened for strangers."""
@@ -274,6 +299,11 @@ class Reception:
             await transport.send(encode(problem, "json" if isinstance(first, str) else "msgpack"))
             await transport.close(CLOSE_CODES[wicket.verdict], short_reason(wicket.reason))
         return wicket.identity
+
+
+def _later(refusal: str, seconds: float) -> Answer:
+    retry = str(max(_RETRY_AFTER_SECONDS, math.ceil(seconds)))
+    return Answer(HTTPStatus.TOO_MANY_REQUESTS, f"{refusal}\n", (("Retry-After", retry),))
 
 
 def _bearer(header: str) -> str | None:

@@ -17,10 +17,11 @@ from replicell.sync.actions import Action, AdoptSnapshot, Later, SessionOptions
 from replicell.sync.announcements import SchemaPolicy
 from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.node import Node
-from replicell.sync.errors import TooManyRoomsError
+from replicell.sync.errors import NoRoomError, TooManyRoomsError
 from replicell.sync.jobs import Job
 from replicell.sync.limits import Limits
 from replicell.sync.room import Room, prepare_room
+from replicell.sync.room_census import RoomCensus
 from replicell.sync.server_code import ServerCode, ServerRoom
 from replicell.sync.snapshot_shelf import SnapshotShelf
 from replicell.sync.wire import run_job
@@ -150,6 +151,7 @@ class RoomHost:
         self.code: list[ServerCode] = []
         """What runs in each room that is opened."""
         self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
+        self._census = RoomCensus(data_dir, limits.rooms, lambda: self._rooms)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closers: set[asyncio.Task[None]] = set()
 
@@ -159,9 +161,20 @@ class RoomHost:
         return sorted(self._rooms)
 
     @asynccontextmanager
-    async def entered(self, name: str) -> AsyncIterator[OpenRoom]:
-        """Keep a room open for the length of the block."""
-        opened = await self._acquire(name)
+    async def entered(self, name: str, *, may_make: bool = True) -> AsyncIterator[OpenRoom]:
+        """Keep a room open for the length of the block.
+
+        Args:
+            name: The room's name.
+            may_make: Whether it is made if it is not there.
+
+        Raises:
+            NoRoomError: It is not there, and is not made for this one.
+            TooManyRoomsError: There are as many rooms as there may be.
+            ReplicellError: It cannot be opened.
+            OSError: It cannot be opened.
+        """
+        opened = await self._acquire(name, may_make)
         opened.users += 1
         # Another one may have come and gone while this one waited for the room to be opened.
         self._keep(name)
@@ -183,11 +196,18 @@ class RoomHost:
         if self._closers:
             await asyncio.wait(self._closers)
 
-    async def _acquire(self, name: str) -> OpenRoom:
+    async def _acquire(self, name: str, may_make: bool) -> OpenRoom:
+        if name not in self._rooms:
+            if not may_make and not self._may_be_there(name):
+                raise NoRoomError(
+                    f"there is no room {name!r} yet: it is made for the first one who may write"
+                )
+            await self._census.admit(name)
+        # Others may have come while the rooms were counted.
         self._keep(name)
         opening = self._rooms.get(name)
         if opening is None:
-            self._make_room_for(name)
+            self._make_room_for_another()
             opening = asyncio.get_running_loop().create_task(self._open(name))
             self._rooms[name] = opening
         try:
@@ -204,7 +224,11 @@ class RoomHost:
         if timer is not None:
             timer.cancel()
 
-    def _make_room_for(self, name: str) -> None:
+    def _may_be_there(self, name: str) -> bool:
+        """Tell whether a room has its file, or may get its content from other nodes or from server code."""
+        return self._node.backplane.shared or bool(self.code) or self._census.has(name)
+
+    def _make_room_for_another(self) -> None:
         """Let an idle room go if there are as many as may be open; refuse the new one if none is idle."""
         limits = self._limits
         if limits.open_rooms is not None and len(self._rooms) >= limits.open_rooms:
@@ -213,11 +237,6 @@ class RoomHost:
             idle = next(iter(self._timers))
             self._timers.pop(idle).cancel()
             self._start_closing(idle)
-        if limits.rooms is not None and not (self._data_dir / room_file_name(name)).exists():
-            there = {path.name for path in self._data_dir.glob("*.db")}
-            there.update(room_file_name(room) for room in self._rooms)
-            if len(there) >= limits.rooms:
-                raise TooManyRoomsError(f"there are {limits.rooms} rooms already, and no more are made")
 
     async def _open(self, name: str) -> OpenRoom:
         path = self._data_dir / room_file_name(name)

@@ -149,6 +149,26 @@ class TestAttendance:
             Seat(attendance).arrive()
         assert attendance.overcrowded
 
+    def test_from_one_address_so_many_try_at_once_and_so_many_a_second(self) -> None:
+        clock = Clock()
+        attendance = Attendance(Limits(connects_per_second=2), clock)
+        assert [attendance.attempt("2001:db8::1") for _ in range(20)] == [0.0] * 20
+        # Who tries in vain does not have to wait longer for that.
+        assert [attendance.attempt("2001:db8::2") for _ in range(3)] == [0.5] * 3
+        assert attendance.attempt("203.0.113.9") == 0.0
+        clock.now = 0.5
+        assert [attendance.attempt("2001:db8::1") for _ in range(2)] == [0.0, 0.5]
+        clock.now = 10.4
+        attendance.tick()
+        assert [attendance.attempt("2001:db8::1") for _ in range(20)].count(0.0) == 19
+        clock.now = 1000.0
+        attendance.tick()
+        assert [attendance.attempt("2001:db8::1") for _ in range(21)].count(0.0) == 20
+
+    def test_a_rate_below_one_lets_one_try(self) -> None:
+        attendance = Attendance(Limits(connects_per_second=0.01), Clock())
+        assert [attendance.attempt("203.0.113.9") for _ in range(2)] == [0.0, 100.0]
+
     def test_all_connections_of_an_identity_share_what_it_may_do_also_when_they_come_again(self) -> None:
         clock = Clock()
         attendance = Attendance(Limits(changes_per_second=10, burst_changes=10), clock)
@@ -240,6 +260,32 @@ class TestConnections:
         async with connect(url), connect(url):
             assert (await refused_with(url))[0] == 429
 
+    async def test_who_tries_too_often_is_refused_before_anybody_is_asked_who_it_is(
+        self, open_server: OpenServer
+    ) -> None:
+        asked = 0
+
+        def authenticate(_: object) -> Identity | None:
+            nonlocal asked
+            asked += 1
+            return Identity() if asked > 5 else None
+
+        # What was tried too often is in time again after many hours.
+        server = await open_server(
+            limits=Limits(connects_per_second=0.0001),
+            authenticate=authenticate,
+            trusted_proxies=["127.0.0.1"],
+        )
+        url = f"{server.url}/room?token=guess"
+        guesser, other = {"X-Forwarded-For": "198.51.100.1"}, {"X-Forwarded-For": "198.51.100.2"}
+        assert (await refused_with(url, **guesser))[0] == HTTPStatus.UNAUTHORIZED
+        for _ in range(3):
+            status, retry = await refused_with(url, **guesser)
+            assert status == HTTPStatus.TOO_MANY_REQUESTS
+            assert 9000 < int(retry or 0) <= 10_000
+        assert asked == 1
+        assert (await refused_with(url, **other))[0] == HTTPStatus.UNAUTHORIZED
+
     async def test_behind_a_trusted_proxy_the_clients_are_told_apart(self, open_server: OpenServer) -> None:
         server = await open_server(
             limits=Limits(connections_per_address=1),
@@ -327,6 +373,25 @@ class TestRooms:
         async with joined(f"{server.url}/a"):
             pass
         assert sorted(path.name for path in (tmp_path / "rooms").glob("*.db")) == ["a.db", "b.db"]
+
+    async def test_who_may_only_read_makes_none_and_comes_in_once_there_is_one(
+        self,
+        open_server: OpenServer,
+        open_database: OpenDatabase,
+        open_client: OpenClient,
+        tmp_path: Path,
+    ) -> None:
+        server = await open_server(tokens=["w"], read_only_tokens=["r"])
+        reader = await open_client(await open_database("a"), f"{server.url}/room", token="r")
+        await reached(reader, SyncStatus.OFFLINE)
+        assert "there is no room 'room' yet" in reader.status_detail
+        async with connect(f"{server.url}/other?token=r") as websocket:
+            assert await close_code(websocket) == 4404
+        assert list((tmp_path / "rooms").iterdir()) == []
+
+        writer = await open_client(await open_database("b"), f"{server.url}/room", token="w")
+        await writer.wait_until_synced(PATIENCE)
+        await reader.wait_until_synced(PATIENCE)
 
 
 class TestTables:

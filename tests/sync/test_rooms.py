@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from replicell.persisters.errors import PersisterError
+from replicell.sync.access import room_file_name
 from replicell.sync.actions import SessionOptions
+from replicell.sync.backplane import InProcessBackplane
+from replicell.sync.backplane.node import Node
+from replicell.sync.errors import NoRoomError, TooManyRoomsError
 from replicell.sync.limits import Limits
+from replicell.sync.room_census import RoomCensus
 from replicell.sync.rooms import OpenRoom, RoomHost
+from replicell.sync.server_code import ServerCode
+from tests.sync.support import Clock
 
 
 @pytest.fixture
@@ -103,6 +113,101 @@ async def test_a_room_stays_open_for_who_came_while_it_was_opened_and_another_le
     stays.set()
     await second
     await host.close()
+
+
+async def test_rooms_are_counted_in_a_thread_and_once_while_there_may_be_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[threading.Thread] = []
+    scandir = os.scandir
+
+    def watched(folder: Path) -> Any:
+        looks.append(threading.current_thread())
+        return scandir(folder)
+
+    monkeypatch.setattr("replicell.sync.room_census.os.scandir", watched)
+    for name in ("a.db", "b.db", "a.db-wal", "notes.txt"):
+        (tmp_path / name).touch()
+    clock = Clock()
+    census = RoomCensus(tmp_path, 4, list, clock)
+    for room in ("a", "c", "d", "c"):
+        await census.admit(room)
+        (tmp_path / room_file_name(room)).touch()
+    assert len(looks) == 1
+    assert threading.main_thread() not in looks
+
+    for clock.now in (1.0, 9.0, 10.0, 11.0):
+        with pytest.raises(TooManyRoomsError, match="there are 4 rooms already"):
+            await census.admit("e")
+        await census.admit("b")
+    assert len(looks) == 2
+
+
+async def test_a_room_that_was_removed_makes_place_for_another(tmp_path: Path) -> None:
+    clock = Clock()
+    for name in ("a.db", "b.db"):
+        (tmp_path / name).touch()
+    census = RoomCensus(tmp_path, 2, lambda: ["a"], clock)
+    with pytest.raises(TooManyRoomsError):
+        await census.admit("c")
+
+    (tmp_path / "a.db").unlink()
+    (tmp_path / "b.db").unlink()
+    clock.now = 10.0
+    await census.admit("c")
+    with pytest.raises(TooManyRoomsError):
+        await census.admit("d")
+
+
+async def test_clients_that_come_together_make_no_more_rooms_than_there_may_be(tmp_path: Path) -> None:
+    host = RoomHost(
+        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(rooms=3), idle_seconds=1000
+    )
+
+    async def enter(name: str) -> bool:
+        try:
+            async with host.entered(name):
+                return True
+        except TooManyRoomsError:
+            return False
+
+    entered = await asyncio.gather(*(enter(name) for name in "aabbccddee"))
+    await host.close()
+    assert sum(entered) == 6
+    assert len(files(tmp_path)) == 3
+
+
+async def test_a_room_is_made_only_for_who_may_make_it(host: RoomHost, tmp_path: Path) -> None:
+    with pytest.raises(NoRoomError, match="there is no room 'room' yet"):
+        async with host.entered("room", may_make=False):
+            pass
+    assert files(tmp_path) == []
+    assert host.names == []
+
+    async with host.entered("room"), host.entered("room", may_make=False) as opened:
+        assert opened.db.is_open
+    await host.close()
+    async with host.entered("room", may_make=False) as opened:
+        assert opened.db.is_open
+
+
+async def test_server_code_or_other_nodes_may_have_what_a_room_without_a_file_holds(
+    host: RoomHost, tmp_path: Path
+) -> None:
+    host.code.append(ServerCode(lambda room: None, False))
+    node = RoomHost(
+        tmp_path / "node",
+        schema_policy="auto",
+        options=SessionOptions(),
+        limits=Limits(),
+        idle_seconds=1000,
+        node=Node(InProcessBackplane()),
+    )
+    (tmp_path / "node").mkdir()
+    for each in (host, node):
+        async with each.entered("room", may_make=False) as opened:
+            assert opened.db.is_open
+    await node.close()
 
 
 def test_a_room_that_is_not_open_has_no_content(tmp_path: Path) -> None:

@@ -188,6 +188,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     _limit("burst_changes", int, "changes that may come at once before that counts"),
     _limit("connections", int, "connections in all"),
     _limit("connections_per_address", int, "connections from one address"),
+    _limit(
+        "connects_per_second",
+        float,
+        "attempts to connect from one address a second in the long run; ten times as many at once",
+    ),
     _limit("open_rooms", int, "rooms that are open at a time"),
     _limit("rooms", int, "rooms that there are at all"),
     _limit("tables", int, "tables in a room"),
