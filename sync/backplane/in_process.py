@@ -172,12 +172,14 @@ class _InProcessLog:
         self._topic.entries = [entry for entry in self._topic.entries if entry.sequence > position]
         return True
 
-    async def load_snapshot(self, target: Path) -> int | None:
+    async def load_snapshot(self, target: Path, arrived: Callable[[], None] | None = None) -> int | None:
         await self._in_reach()
         if self._topic.snapshot is None:
             return None
         position, content = self._topic.snapshot
         await asyncio.to_thread(target.write_bytes, content)
+        if arrived is not None:
+            arrived()
         return position
 
     async def snapshot_position(self) -> int:

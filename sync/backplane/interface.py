@@ -102,9 +102,19 @@ class RoomLog(Protocol):
         """
         ...
 
-    async def load_snapshot(self, target: Path) -> int | None:
-        """Write the newest snapshot to a file and return its position; None, and no file, if there is
-        none."""
+    async def load_snapshot(self, target: Path, arrived: Callable[[], None] | None = None) -> int | None:
+        """Write the newest snapshot to a file.
+
+        Args:
+            target: The file.
+            arrived: Called with each piece that has come, for whoever wants to know that it gets on.
+
+        Returns:
+            Its position; None, and no file, if there is none.
+
+        Raises:
+            BackplaneError: It is damaged.
+        """
         ...
 
     async def snapshot_position(self) -> int:

@@ -232,8 +232,15 @@ class JetStreamBackplane:
             raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
         return _reply(message)
 
-    async def request_many(self, subject: str, payload: bytes) -> list[Reply]:
+    async def request_many(
+        self, subject: str, payload: bytes, arrived: Callable[[], None] | None = None
+    ) -> list[Reply]:
         """Ask for many replies, of which the last one has a status.
+
+        Args:
+            subject: Whom to ask.
+            payload: What.
+            arrived: Called with each reply.
 
         Raises:
             UnreachableError: They stopped coming before the last one.
@@ -248,6 +255,8 @@ class JetStreamBackplane:
                     await client.publish(subject, payload, inbox)
                     while not replies or not replies[-1].status:
                         replies.append(_reply(await subscription.next_msg(timeout=_REQUEST_SECONDS)))
+                        if arrived is not None:
+                            arrived()
                 return replies
             finally:
                 await subscription.unsubscribe()

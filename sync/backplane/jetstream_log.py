@@ -167,11 +167,11 @@ class JetStreamLog:
         await self._purge(self._snapshots, self._pieces_subject, first)
         await self._purge(self._snapshots, self._manifest_subject, sequence)
 
-    async def load_snapshot(self, target: Path) -> int | None:
+    async def load_snapshot(self, target: Path, arrived: Callable[[], None] | None = None) -> int | None:
         while (manifest := await self._manifest()) is not None:
             try:
                 with target.open("wb") as file:
-                    async for piece in self._pieces(manifest):
+                    async for piece in self._pieces(manifest, arrived):
                         await asyncio.to_thread(file.write, piece)
             except TrimmedError:
                 # A newer one has taken its place.
@@ -357,10 +357,13 @@ class JetStreamLog:
         manifest: dict[str, Any] = json.loads(base64.b64decode(message["data"]))
         return {**manifest, "sequence": message["seq"]}
 
-    async def _pieces(self, manifest: dict[str, Any]) -> AsyncIterator[bytes]:
+    async def _pieces(
+        self, manifest: dict[str, Any], arrived: Callable[[], None] | None
+    ) -> AsyncIterator[bytes]:
         """Read the pieces in their order.
 
         Raises:
+            BackplaneError: One is damaged.
             TrimmedError: They are there no more.
         """
         sequence, missing, mark = (
@@ -372,13 +375,13 @@ class JetStreamLog:
         while missing:
             asked = json.dumps({**wanted, "seq": sequence}).encode()
             replies = await self._patiently(
-                partial(self._backplane.request_many, f"$JS.API.DIRECT.GET.{self._snapshots}", asked)
+                partial(self._backplane.request_many, f"$JS.API.DIRECT.GET.{self._snapshots}", asked, arrived)
             )
             for reply in replies[:-1]:
                 sequence = int(reply.headers["Nats-Sequence"]) + 1
                 if reply.data.startswith(mark):
                     missing -= 1
-                    yield await asyncio.to_thread(zlib.decompress, reply.data[len(mark) :])
+                    yield await asyncio.to_thread(_unpacked, reply.data[len(mark) :])
             if len(replies) == 1:
                 newest = await self._manifest()
                 if newest is None or newest["snapshot"] != manifest["snapshot"]:
@@ -425,6 +428,13 @@ class JetStreamLog:
 
 class _OvertakenError(BackplaneError):
     """Somebody else has published where this was to be the next."""
+
+
+def _unpacked(piece: bytes) -> bytes:
+    try:
+        return zlib.decompress(piece)
+    except zlib.error as error:
+        raise BackplaneError(f"a piece of a snapshot is damaged: {error}") from error
 
 
 def _next_piece(read: Callable[[int], bytes], size: int) -> bytes:

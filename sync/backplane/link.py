@@ -316,7 +316,7 @@ class RoomLink:
             self._compacting = False
 
     async def _load_snapshot(self, log: RoomLog) -> None:
-        snapshot = await read_snapshot(log)
+        snapshot = await read_snapshot(log, self._db)
         if snapshot is None:
             raise BackplaneError(f"the log of room {self._name!r} is trimmed, and there is no snapshot of it")
         await self._adopt(snapshot.tables)

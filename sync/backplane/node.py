@@ -6,6 +6,9 @@ import asyncio
 import logging
 from pathlib import Path
 
+import apsw
+
+from replicell.errors import ReplicellError
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane.in_process import InProcessBackplane
 from replicell.sync.backplane.interface import Backplane, StreamReplacedError
@@ -33,21 +36,27 @@ class Node:
         self._options = options or LinkOptions()
 
     async def prepare(self, name: str, path: Path) -> None:
-        """Begin a room's file with a snapshot, if there is no file and there is a snapshot."""
+        """Begin a room's file with a snapshot, if there is no file and there is a snapshot.
+
+        Whatever is in the way, the room begins: empty, and what is in its log is merged afterwards.
+        """
         if not self.backplane.shared or await asyncio.to_thread(path.exists):
             return
+        patience = self._options.catch_up_timeout
         try:
-            async with asyncio.timeout(self._options.catch_up_timeout):
+            async with asyncio.timeout(patience):
                 log = await self.backplane.open_room(name)
-                try:
-                    if await bootstrap(log, path):
-                        _log.info("room %r begins with a snapshot", name)
-                finally:
-                    await log.close()
+            try:
+                if await bootstrap(log, path, patience):
+                    _log.info("room %r begins with a snapshot", name)
+            finally:
+                await log.close()
         except TimeoutError:
-            _log.warning("room %r begins empty: its log cannot be read yet", name)
+            _log.warning("room %r begins empty: nothing of its log has come for %g s", name, patience)
         except StreamReplacedError as error:
             _log.warning("room %r begins empty: %s", name, error)
+        except (ReplicellError, apsw.Error, OSError) as error:
+            _log.error("room %r begins empty, for its snapshot cannot be taken: %s", name, error)
 
     async def tie(self, name: str, db: CrSqliteDatabase, room: Room, origin: object) -> RoomLink | None:
         """Tie an open room to its log, and let it catch up; None on a server that is alone.

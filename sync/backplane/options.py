@@ -21,7 +21,7 @@ class LinkOptions:
         presence_interval: Seconds after which the other nodes are told once more who is in the room; a node
             that has not told for three times as long is thought to have nobody.
         catch_up_timeout: Seconds that a room waits for the log when it is opened, before it serves what is
-            on disk.
+            on disk; for a snapshot that it begins with, seconds in which none of it comes.
 
     Raises:
         SyncError: One of them makes no sense.

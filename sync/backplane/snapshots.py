@@ -8,10 +8,11 @@ and entries may only be dropped when what was in them is as safe as they were.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -26,6 +27,9 @@ from replicell.sync.ledger import LOG_SITE_ID
 from replicell.sync.messages import TableAnnouncement
 
 __all__ = ["Snapshot", "bootstrap", "read_snapshot", "save_snapshot"]
+
+_in_use: Final[set[str]] = set()
+"""The names of the files that are being written or read now."""
 
 
 class Snapshot(NamedTuple):
@@ -48,37 +52,78 @@ class Snapshot(NamedTuple):
 
 async def save_snapshot(log: RoomLog, db: CrSqliteDatabase) -> bool:
     """Keep a snapshot of a room as it is now; False if a newer one is kept already."""
-    with TemporaryDirectory(prefix="replicell-") as folder:
-        path = Path(folder) / "snapshot.db"
+    async with _file_beside(Path(db.path)) as path:
         position = await asyncio.to_thread(_copy, db.path, path)
         return await log.save_snapshot(path, position)
 
 
-async def bootstrap(log: RoomLog, path: Path) -> bool:
+async def bootstrap(log: RoomLog, path: Path, patience: float) -> bool:
     """Begin a room's file with the newest snapshot; False if there is none.
 
     Args:
         log: The room's log.
         path: Where the file is to be; it is not there yet.
+        patience: For how many seconds nothing of it may come; all of it may take as long as it takes.
+
+    Raises:
+        TimeoutError: Nothing has come for so long.
+        BackplaneError: It cannot be had.
+        NotAReplicaError, apsw.Error: It is no room's database.
+        OSError: It cannot be written.
     """
-    fresh = path.with_name(path.name + ".snapshot")
-    try:
-        if await log.load_snapshot(fresh) is None:
-            return False
+    loop = asyncio.get_running_loop()
+    async with _file_beside(path) as fresh:
+        async with asyncio.timeout(patience) as limit:
+
+            def wait_for_more() -> None:
+                if not limit.expired():
+                    limit.reschedule(loop.time() + patience)
+
+            if await log.load_snapshot(fresh, wait_for_more) is None:
+                return False
         # Another node's file: two may not go on under one site id.
         await asyncio.to_thread(reidentify, fresh)
         fresh.rename(path)
-    finally:
-        fresh.unlink(missing_ok=True)
     return True
 
 
-async def read_snapshot(log: RoomLog) -> Snapshot | None:
-    """Read the newest snapshot, to be merged into a database that is there already; None for none."""
-    with TemporaryDirectory(prefix="replicell-") as folder:
-        path = Path(folder) / "snapshot.db"
+async def read_snapshot(log: RoomLog, db: CrSqliteDatabase) -> Snapshot | None:
+    """Read the newest snapshot, to be merged into a database that is there already; None for none.
+
+    Args:
+        log: The room's log.
+        db: The room's database, beside which there is place for another one.
+    """
+    async with _file_beside(Path(db.path)) as path:
         position = await log.load_snapshot(path)
         return None if position is None else await asyncio.to_thread(_read, path, position)
+
+
+@asynccontextmanager
+async def _file_beside(database: Path) -> AsyncIterator[Path]:
+    """Give the name of a file on the room's disk, for the system's folder of such files often is memory.
+
+    It is removed in the end, and those that a killed node has left are before.
+    """
+    path = database.with_name(f"{_prefix(database)}{os.urandom(4).hex()}")
+    _in_use.add(path.name)
+    try:
+        await asyncio.to_thread(_remove_leftovers, database)
+        yield path
+    finally:
+        _in_use.discard(path.name)
+        path.unlink(missing_ok=True)
+
+
+def _prefix(database: Path) -> str:
+    return f"{database.name}.snapshot-"
+
+
+def _remove_leftovers(database: Path) -> None:
+    prefix, in_use = _prefix(database), tuple(_in_use)
+    for left in database.parent.iterdir():
+        if left.name.startswith(prefix) and not left.name.startswith(in_use):
+            left.unlink(missing_ok=True)
 
 
 def _copy(source: str, target: Path) -> int:

@@ -183,9 +183,9 @@ class NodeLog:
         self._backplane.report.note(f"{self._name}: a snapshot is {'kept' if is_kept else 'not needed'}")
         return is_kept
 
-    async def load_snapshot(self, target: Path) -> int | None:
+    async def load_snapshot(self, target: Path, arrived: Callable[[], None] | None = None) -> int | None:
         await self._backplane.travel()
-        position = await self._log.load_snapshot(target)
+        position = await self._log.load_snapshot(target, arrived)
         if position is not None:
             self._backplane.report.note(f"{self._name}: a snapshot is loaded")
         return position

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.connection import transaction
+from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.persisters.crsqlite.schema import TableSchema
@@ -14,7 +17,7 @@ from replicell.sync import ledger
 from replicell.sync.backplane import journal, translation
 from replicell.sync.backplane.entries import Part, Publication, Step, cut
 from replicell.sync.jobs import TakenIn
-from tests.sync.support import TODO, Site
+from tests.sync.support import TODO, Site, put
 
 OWN_RUN, OTHER_RUN = b"own run.", b"another."
 OTHER = b"another node's id"[:16]
@@ -109,3 +112,12 @@ def parts_of(
 def one_part(publication: Publication, **options: Any) -> Part:
     (part,) = parts_of(publication, **options)
     return part
+
+
+async def journaled(room: CrSqliteDatabase) -> CrSqliteDatabase:
+    """Give a room's database a row, and a place in its log."""
+    await room.write(journal.create_journal)
+    await room.write(partial(journal.begin, catalog=Catalog(), identity="the log"))
+    await room.execute("UPDATE replicell_log SET position = 1")
+    await put(room, "1", "x")
+    return room

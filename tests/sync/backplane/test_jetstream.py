@@ -182,6 +182,23 @@ async def test_a_new_node_begins_with_a_snapshot(
     await log.close()
 
 
+async def test_a_snapshot_with_a_damaged_piece_is_refused(
+    backplane: JetStreamBackplane, stream: str, tmp_path: Path
+) -> None:
+    log = await backplane.open_room("room")
+    piece = await backplane.request(f"{stream}.snapshot.room.pieces", b"its mark" + b"not compressed")
+    first = json.loads(piece.data)["seq"]
+    manifest = {"snapshot": "its mark", "position": 1, "first": first, "pieces": 1}
+    await backplane.request(f"{stream}.snapshot.room.manifest", json.dumps(manifest).encode())
+    arrived: list[bool] = []
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(BackplaneError, match="a piece of a snapshot is damaged"):
+            await log.load_snapshot(tmp_path / "target", lambda: arrived.append(True))
+    # It is told of each answer, the last of which says that there are no more.
+    assert len(arrived) == 2
+    await log.close()
+
+
 async def test_a_slow_follower_costs_bounded_memory_and_misses_nothing(
     backplane: JetStreamBackplane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
