@@ -21,7 +21,7 @@ from benchmarks.lines.size import size_lines
 from benchmarks.lines.store import store_lines
 from benchmarks.measure import Figure
 from benchmarks.processes import NodeMissingError, node
-from benchmarks.table import as_json, as_markdown, print_table
+from benchmarks.table import as_json, as_line, as_markdown, print_table
 
 WIDTH_OF_A_FILE = 160
 SECTIONS = (
@@ -152,20 +152,28 @@ def main(arguments: list[str]) -> int:
     figures: list[Figure] = []
     try:
         conditions = describe_conditions()
-        for section in options.sections or SECTIONS:
-            for figure in figures_of(section, options.minutes):
-                figures.append(figure)
-                console.print(f"[dim]{figure.section}: {figure.name}: {figure.factor:.2f}[/dim]")
+        try:
+            for section in options.sections or SECTIONS:
+                for figure in figures_of(section, options.minutes):
+                    figures.append(figure)
+                    console.print(as_line(figure), style="dim", markup=False, soft_wrap=True)
+        finally:
+            # What was measured is told whatever has become of the rest.
+            tell(figures, conditions, options, console)
     except NodeMissingError as error:
         print(error, file=sys.stderr)
         return 2
+    return 0
+
+
+def tell(figures: list[Figure], conditions: str, options: argparse.Namespace, console: Console) -> None:
+    """Print the figures as a table, and write the files that were asked for."""
     print_table(figures, console)
     console.print(conditions)
     if options.markdown:
         options.markdown.write_text(f"{as_markdown(figures)}\n{conditions}\n", encoding="utf-8")
     if options.json:
         options.json.write_text(as_json(figures, {"conditions": conditions}), encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Member:
         self.acknowledged = 0
         self.version = 0
         self.journeys: list[float] = []
-        self.heard_at = 0.0
+        self.heard_at = float("inf")
         self.longest_silence = 0.0
         self._key = pack_key([name])
         self._websocket: ClientConnection | None = None
@@ -80,12 +80,21 @@ class Member:
             times.append(time.monotonic() - began)
         return times
 
+    def begin(self) -> None:
+        """From now on it is noted how long nothing is heard."""
+        self.journeys.clear()
+        self.heard_at, self.longest_silence = time.monotonic(), 0.0
+
+    def silence(self, until: float) -> float:
+        """Return the longest that nothing was heard, between the beginning and a time."""
+        return max(self.longest_silence, until - self.heard_at)
+
     async def _read(self, websocket: ClientConnection) -> None:
         try:
             async for frame in websocket:
                 if isinstance(frame, bytes) and frame[0] >= 0x90 and frame[0] <= 0x9F:
                     envelope = open_changes(frame)
-                    self._hear(envelope)
+                    self.hear(envelope)
                     if envelope.last:
                         self.until = envelope.until
                         await websocket.send(encode(Ack(self.until)))
@@ -95,10 +104,10 @@ class Member:
         except ConnectionClosed:
             return
 
-    def _hear(self, envelope: Envelope) -> None:
+    def hear(self, envelope: Envelope) -> None:
+        """Something has come."""
         now = time.monotonic()
-        if self.heard_at:
-            self.longest_silence = max(self.longest_silence, now - self.heard_at)
+        self.longest_silence = max(self.longest_silence, now - self.heard_at)
         self.heard_at = now
         if self.listens:
             for change in map(_read_change, envelope.rows):
@@ -112,6 +121,7 @@ class Crowd:
     def __init__(self) -> None:
         self.members: list[Member] = []
         self._bare: list[ClientConnection] = []
+        self.edited_until = 0.0
 
     async def join(self, urls: list[str], each: int) -> int:
         """Connect so many clients to each room."""
@@ -147,13 +157,13 @@ class Crowd:
     async def edit(self, seconds: float, rate: float, step: int) -> int:
         """Have every `step`-th client edit in turn, at so many edits a second in all."""
         for member in self.members:
-            member.journeys.clear()
-            member.heard_at = member.longest_silence = 0.0
+            member.begin()
         began = time.monotonic()
         editors = self.members[::step]
         for number in range(round(seconds * rate)):
             await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
             await editors[number % len(editors)].edit()
+        self.edited_until = time.monotonic()
         return round(seconds * rate)
 
     async def edit_together(self, writers: int, count: int) -> dict[str, Any]:
@@ -167,7 +177,8 @@ class Crowd:
         return {
             "until": [member.until for member in self.members],
             "unacknowledged": sum(member.version - member.acknowledged for member in self.members),
-            "silences": [member.longest_silence for member in self.members],
+            # Who gets nothing any more has been silent up to the last edit, when all are still being told.
+            "silences": [member.silence(self.edited_until) for member in self.members],
             "journeys": [seconds for member in self.members for seconds in member.journeys],
         }
 

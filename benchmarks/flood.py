@@ -1,9 +1,10 @@
-"""Raw clients for the figures of limits: `python -m benchmarks.flood flood|show|edit URL COUNT`.
+"""Raw clients for the figures of limits: `python -m benchmarks.flood WORK URL COUNT`.
 
 They speak the protocol without a database of their own, so that what is measured is the server. A flooder
-says "ready" and sends transactions of so many rows, or presence states of so many bytes, as fast as they
-are taken, until it is ended; an editor makes so many edits, one after the other, and tells the seconds until
-each was acknowledged, as a JSON line.
+says "ready" and does something as fast as that is taken, until it is ended: it sends transactions of so many
+rows (flood), presence states of so many bytes (show) or messages that change nothing (mutter), or it enters
+ever new rooms, so many at a time (wander). An editor (edit) makes so many edits, one after the other, and
+tells the seconds until each was acknowledged, as a JSON line.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, repeat
 
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.raw_client import EPOCH, join
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.keys import pack_key
-from replicell.sync.messages import Ack, Changes, Present, TableAnnouncement, decode, encode
+from replicell.sync.messages import Ack, Changes, Heartbeat, Present, TableAnnouncement, decode, encode
 
 TODO = TableAnnouncement("todo", ["id"], ["text"], ["TEXT"])
 PAUSE = 0.01
@@ -42,6 +43,24 @@ async def flood(url: str, rows: int) -> None:
 async def show(url: str, size: int) -> None:
     """Send presence states of so many bytes until the connection or the process ends."""
     await send_all(url, (encode(Present(json.dumps({"at": f"{number:{size}}"}))) for number in count(1)))
+
+
+async def mutter(url: str, _: int) -> None:
+    """Say that nothing was sent until the connection or the process ends."""
+    await send_all(url, repeat(encode(Heartbeat(0))))
+
+
+async def wander(url: str, together: int) -> None:
+    """Enter ever new rooms, so many at a time, until the process ends."""
+    base, numbers = url.rpartition("/")[0], count(1)
+
+    async def go_on() -> None:
+        for number in numbers:
+            websocket, _ = await join(f"{base}/new-{os.getpid()}-{number}", TODO)
+            await websocket.close()
+
+    print("ready", flush=True)
+    await asyncio.gather(*(go_on() for _ in range(together)))
 
 
 async def send_all(url: str, frames: Iterator[bytes | str]) -> None:
@@ -81,5 +100,5 @@ async def edit(url: str, edits: int) -> None:
 
 
 if __name__ == "__main__":
-    work = {"flood": flood, "show": show, "edit": edit}[sys.argv[1]]
+    work = {"flood": flood, "show": show, "mutter": mutter, "wander": wander, "edit": edit}[sys.argv[1]]
     asyncio.run(work(sys.argv[2], int(sys.argv[3])))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure
 
-__all__ = ["as_json", "as_markdown", "print_table"]
+__all__ = ["as_json", "as_line", "as_markdown", "print_table"]
 
 HEADINGS = ("", "replicell", "beside", "", "ratio", "to reach", "")
 SECONDS = ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms"))
@@ -38,6 +38,12 @@ def cells(figure: Figure) -> tuple[str, ...]:
     name = f"{figure.name} ({figure.note})" if figure.note else figure.name
     ours, theirs = amount(figure, figure.ours), amount(figure, figure.theirs)
     return name, ours, figure.peer, theirs, ratio(figure), target, verdict(figure)
+
+
+def as_line(figure: Figure) -> str:
+    """A figure in a line, to be shown as soon as it is measured."""
+    name, ours, peer, theirs, compared, target, judged = cells(figure)
+    return f"{figure.section}: {name}: {ours}; {peer}: {theirs}; {compared}, {target} {judged}".rstrip()
 
 
 def sections(figures: Sequence[Figure]) -> list[str]:

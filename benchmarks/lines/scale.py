@@ -12,10 +12,10 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import apsw
 
@@ -25,9 +25,13 @@ from benchmarks.processes import LineProcess, python
 from replicell.persisters import CrSqliteDatabase
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
+from replicell.persisters.crsqlite.versions import latest_version
 from replicell.sync import SyncClient
 
 __all__ = ["scale_figures"]
+
+Writing: TypeAlias = Callable[[CrSqliteDatabase], Awaitable[None]]
+
 
 SECTION = "Scale"
 CLIENTS = 990
@@ -40,8 +44,11 @@ FEW_ROOMS = 10
 ROOM_SECONDS = 20.0
 SETTLING_SECONDS = 5.0
 CHANGES = 100_000
+TRANSACTIONS = 1000
 CATCH_UPS = 3
 NOTE = TableSchema("note", ("id",), ("words",))
+CONTENT = "SELECT id, words FROM note ORDER BY id"
+UPDATE = "UPDATE note SET words = ? WHERE id = ?"
 PUT = "INSERT INTO note(id, words) VALUES (?, ?)"
 READ = 'SELECT "table", pk, cid, val, col_version, cl, site_id, seq FROM crsql_changes WHERE db_version > ?'
 MERGE = (
@@ -58,7 +65,10 @@ def scale_figures(seconds: float) -> Iterator[Figure]:
     """
     yield from one_room_figures(seconds)
     yield from many_rooms_figures()
-    yield catch_up_figure()
+    yield catch_up_figure("100,000 new rows, in one transaction", prepare_one_row, write_new_rows)
+    yield catch_up_figure(
+        "1,000 transactions of 100 changes, half of them updates", prepare_rows, write_transactions
+    )
 
 
 def one_room_figures(seconds: float) -> Iterator[Figure]:
@@ -213,17 +223,24 @@ def pairs_of_rooms(count: int) -> tuple[list[float], float]:
         return report["journeys"], memory
 
 
-def catch_up_figure() -> Figure:
-    """A client that was away for 100,000 changes, beside the same changes read and merged by hand."""
+def catch_up_figure(name: str, prepare: Writing, write: Writing) -> Figure:
+    """A client that was away for 100,000 changes, beside the same changes read and merged by hand.
+
+    Args:
+        name: What was done meanwhile.
+        prepare: Writes what is there before.
+        write: Does it.
+    """
     ours, theirs = [], []
     for _ in range(CATCH_UPS):
         with tempfile.TemporaryDirectory() as folder, python("benchmarks.sync_server", folder) as server:
             url = f"ws://localhost:{server.receive()['port']}/room"
-            ours.append(asyncio.run(caught_up(url, Path(folder))))
-            theirs.append(by_hand(Path(folder)))
+            left_at, taken = asyncio.run(caught_up(url, Path(folder), prepare, write))
+            ours.append(taken)
+            theirs.append(by_hand(Path(folder), left_at))
     return Figure(
         SECTION,
-        "the catch-up of a client that was away for 100,000 changes",
+        f"the catch-up of a client that was away for {name}",
         statistics.median(ours),
         "the same SQL by hand",
         statistics.median(theirs),
@@ -232,41 +249,68 @@ def catch_up_figure() -> Figure:
     )
 
 
-async def caught_up(url: str, folder: Path) -> float:
+async def caught_up(url: str, folder: Path, prepare: Writing, write: Writing) -> tuple[int, float]:
+    """Give the author's version when the other one left, and the seconds that it took to have it all."""
     async with CrSqliteDatabase(folder / "author.db") as author:
         await author.run(create_table, NOTE)
         async with SyncClient(author, url) as sync:
-            await author.execute(PUT, ("first", "of all"))
-            await sync.wait_until_synced(timeout=60)
-            async with CrSqliteDatabase(folder / "away.db") as away, SyncClient(away, url) as other:
-                await other.wait_until_synced(timeout=60)
-            await author.write(write_rows, CHANGES)
+            await prepare(author)
             await sync.wait_until_synced(timeout=300)
+            async with CrSqliteDatabase(folder / "away.db") as away, SyncClient(away, url) as other:
+                await other.wait_until_synced(timeout=300)
+            left_at = await author.read(latest_version)
+            await write(author)
+            await sync.wait_until_synced(timeout=300)
+        expected = await author.execute(CONTENT)
     async with CrSqliteDatabase(folder / "away.db") as away:
         began = time.perf_counter()
         async with SyncClient(away, url) as sync:
             await sync.wait_until_synced(timeout=300)
             taken = time.perf_counter() - began
-        ((count,),) = await away.execute("SELECT count(*) FROM note")
-        if count != CHANGES + 1:
-            raise RuntimeError(f"only {count} of {CHANGES + 1} rows arrived")
-    return taken
+        if await away.execute(CONTENT) != expected:
+            raise RuntimeError("the client that was away has something else than the author")
+    return left_at, taken
 
 
-def write_rows(connection: apsw.Connection, count: int) -> None:
-    connection.executemany(PUT, ((f"row {number}", f"note {number}") for number in range(count)))
+async def prepare_one_row(author: CrSqliteDatabase) -> None:
+    await author.execute(PUT, ("first", "of all"))
 
 
-def by_hand(folder: Path) -> float:
+async def write_new_rows(author: CrSqliteDatabase) -> None:
+    await author.write(write_rows, "row", range(CHANGES))
+
+
+async def prepare_rows(author: CrSqliteDatabase) -> None:
+    await author.write(write_rows, "old row", range(CHANGES // 2))
+
+
+async def write_transactions(author: CrSqliteDatabase) -> None:
+    half = CHANGES // TRANSACTIONS // 2
+    for number in range(TRANSACTIONS):
+        await author.write(write_both, range(number * half, (number + 1) * half))
+
+
+def write_both(connection: apsw.Connection, numbers: range) -> None:
+    """Update rows and write as many new ones."""
+    connection.executemany(UPDATE, ((f"updated note {number}", f"old row {number}") for number in numbers))
+    write_rows(connection, "new row", numbers)
+
+
+def write_rows(connection: apsw.Connection, name: str, numbers: range) -> None:
+    connection.executemany(PUT, ((f"{name} {number}", f"note {number}") for number in numbers))
+
+
+def by_hand(folder: Path, left_at: int) -> float:
+    """Give the seconds that it takes to read what the author has written since, and to merge it."""
     source = open_connection(folder / "author.db")
     target = open_connection(folder / "by hand.db")
     try:
         create_table(target, NOTE)
+        merge(target, source.execute(f"{READ} AND db_version <= ?", (0, left_at)).fetchall())
         began = time.perf_counter()
         with transaction(source, immediate=False):
-            changes = source.execute(READ, (1,)).fetchall()
-        with transaction(target):
-            target.executemany(MERGE, changes)
+            changes = source.execute(READ, (left_at,)).fetchall()
+        merge(target, changes)
         taken = time.perf_counter() - began
         if len(changes) != CHANGES:
             raise RuntimeError(f"{len(changes)} changes were read, not {CHANGES}")
@@ -274,3 +318,8 @@ def by_hand(folder: Path) -> float:
         close_connection(source)
         close_connection(target)
     return taken
+
+
+def merge(target: apsw.Connection, changes: list[Any]) -> None:
+    with transaction(target):
+        target.executemany(MERGE, changes)
