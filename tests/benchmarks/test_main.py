@@ -30,7 +30,8 @@ def test_what_was_measured_is_told_with_its_values_at_once_and_kept_if_a_later_o
 
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == (
-        "Scale: first of scale (2.0 min): 2 ms; by hand: 1 ms; 2.00 times the cost, ≤ 1.5 times the cost missed"
+        "Scale: first of scale (2.0 min): 2 ms; by hand: 1 ms;"
+        " 2.00 times the cost, ≤ 1.5 times the cost missed"
     )
     assert "0 of 1 targets met" in rest
     (kept,) = json.loads((tmp_path / "figures.json").read_text())["figures"]
