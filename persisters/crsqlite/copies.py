@@ -19,6 +19,7 @@ import apsw
 from replicell.persisters.crsqlite.catalog import Catalog, CatalogTable
 from replicell.persisters.crsqlite.epochs import Cursor, current_epoch
 from replicell.persisters.crsqlite.identifiers import quote
+from replicell.persisters.crsqlite.identity import author_ordinal
 from replicell.persisters.errors import DatabaseError
 
 __all__ = ["BadCopyError", "is_blank", "take_copy", "write_copy"]
@@ -199,11 +200,7 @@ def _check(
 
 
 def _ordinal_of(conn: apsw.Connection, site_id: bytes) -> int:
-    ordinal = conn.execute("SELECT ordinal FROM crsql_site_id WHERE site_id = ?", (site_id,)).get
-    if not isinstance(ordinal, int):
-        highest = conn.execute("SELECT max(ordinal) FROM crsql_site_id").get
-        ordinal = highest + 1 if isinstance(highest, int) else _ORIGIN
-        conn.execute("INSERT INTO crsql_site_id(site_id, ordinal) VALUES (?, ?)", (site_id, ordinal))
+    ordinal = author_ordinal(conn, site_id)
     if ordinal == 0:
         raise BadCopyError("the copy is one of this very database")
     return ordinal

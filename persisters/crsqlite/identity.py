@@ -9,7 +9,7 @@ import apsw
 
 from replicell.persisters.errors import PersisterError
 
-__all__ = ["SITE_ID_BYTES", "NotAReplicaError", "reidentify"]
+__all__ = ["SITE_ID_BYTES", "NotAReplicaError", "author_ordinal", "reidentify"]
 
 SITE_ID_BYTES = 16
 _BUSY_MILLISECONDS = 5000
@@ -42,6 +42,21 @@ def reidentify(path: str | os.PathLike[str]) -> bytes:
         return _replace_site_id(conn, os.fspath(path))
     finally:
         conn.close()
+
+
+def author_ordinal(conn: apsw.Connection, site_id: bytes) -> int:
+    """Return the number under which a database's clocks name an author, a new one if it has none yet (write).
+
+    Args:
+        conn: The database, in a write transaction.
+        site_id: The author.
+    """
+    ordinal = conn.execute("SELECT ordinal FROM crsql_site_id WHERE site_id = ?", (site_id,)).get
+    if not isinstance(ordinal, int):
+        highest = conn.execute("SELECT max(ordinal) FROM crsql_site_id").get
+        ordinal = highest + 1 if isinstance(highest, int) else 1
+        conn.execute("INSERT INTO crsql_site_id(site_id, ordinal) VALUES (?, ?)", (site_id, ordinal))
+    return ordinal
 
 
 def _replace_site_id(conn: apsw.Connection, path: str) -> bytes:

@@ -13,7 +13,6 @@ from replicell.sync.backplane.interface import BackplaneError
 from replicell.sync.messages import PeerAnnouncement, TableAnnouncement
 
 __all__ = [
-    "REPEATED",
     "AskRows",
     "Beacon",
     "Company",
@@ -29,9 +28,6 @@ __all__ = [
 ]
 
 _Message = TypeVar("_Message")
-
-REPEATED: Final = -1
-"""The `Part.since` of what a node has had for whatever time, and publishes because others seem to lack it."""
 
 _PART_OVERHEAD: Final = 512
 
@@ -81,8 +77,8 @@ class Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         number: The part's number, from 0.
         parts: How many there are.
         schema: Whether it is about tables; such a publication has one part.
-        since: The node's version before the publication's first, or `REPEATED`.
-        until: The node's version that it reaches; for what is repeated, its latest.
+        since: The node's version before the publication's first.
+        until: The node's version that it reaches.
         chunk: A piece of the encoded publication.
     """
 

@@ -2,7 +2,9 @@
 
 To a room the log is one neighbour like any client, with a site id of its own: what came from it is never
 published again, all else is. Positions are sequences of the log; versions are those of this node's
-database, and both grow together::
+database, and both grow together: whatever an entry says gets a version above all that was here before, also
+if it was here already. For if it was, the one who has published it did not have it from the log, so others
+who are thought to have it from there may lack it too; they get it once more::
 
     replicell_log           which log, how far it is applied here, and up to which version all is published
     replicell_log_entries   an entry's sequence, and a version below all that it has brought here
@@ -23,6 +25,7 @@ import apsw
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.epochs import Cursor, current_epoch, recent_epochs
+from replicell.persisters.crsqlite.renewing import are_all_new, renew_all, renew_changes
 from replicell.sync import ledger
 from replicell.sync.announcements import announce
 from replicell.sync.backplane import translation
@@ -49,7 +52,8 @@ __all__ = [
 ]
 
 UNLOGGED_SITE_ID: Final = b"replicell.others"
-"""The site id under which stands what came from another node and not by the log; 16 bytes like any."""
+"""The site id under which stands what is to be published although no client has brought it here: what came
+from another node and not by the log, and what others seem to lack; 16 bytes like any."""
 
 _log = logging.getLogger("replicell.sync.backplane")
 
@@ -135,7 +139,8 @@ def begin(conn: apsw.Connection, catalog: Catalog, identity: str) -> JournalStat
     """Take up a log where it was left (write).
 
     Of a log that was never seen, or is another one than before, nothing is known, and it is given all that
-    is here, whoever wrote it.
+    is here, whoever wrote it. So are the clients if there was another one: what it had lost before nobody
+    will ever miss, for soon all nodes have the same.
     """
     create_journal(conn)
     row: Any = conn.execute(
@@ -145,7 +150,8 @@ def begin(conn: apsw.Connection, catalog: Catalog, identity: str) -> JournalStat
         known = JournalState(*row[1:])
         translation.note_own_step(conn, catalog.latest_version(conn), known.position)
         return known
-    state = JournalState(0, 0, 0, catalog.latest_version(conn))
+    pushed = 0 if row is None else renew_all(conn, catalog)
+    state = JournalState(0, pushed, 0, catalog.latest_version(conn))
     conn.execute("DELETE FROM replicell_log_entries")
     conn.execute("DELETE FROM replicell_log_marks")
     conn.execute("DELETE FROM replicell_log_parts")
@@ -275,6 +281,7 @@ def apply_parts(
 
     if any(one.rows for one in batches):
         taken = take_in(conn, catalog, batches, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+        taken = _renewed(conn, catalog, [row for one in batches for row in one.rows], taken)
     else:
         store_position(conn, Cursor(LOG_SITE_ID, b"", 0))
         taken = TakenIn(before, before, [], [], 0, [])
@@ -310,12 +317,14 @@ def merge_snapshot(
 
     content = [Batch(b"", 0, True, list(rows), 0)]
     taken = take_in(conn, catalog, content, LOG_SITE_ID, store_position, trusted=True, batch=batch)
+    taken = _renewed(conn, catalog, rows, taken)
     translation.note_own_step(conn, taken.after, position)
     return taken
 
 
 def merge_unlogged(conn: apsw.Connection, catalog: Catalog, rows: Sequence[Change], *, batch: int) -> TakenIn:
-    """Merge what another node had and the log had not, as one's own: it is published from here too (write).
+    """Merge what another node had and the log had not, or has lost, as one's own: it is published from here
+    too (write).
 
     Args:
         conn: The database.
@@ -348,6 +357,15 @@ def note_peers(conn: apsw.Connection, peers: Iterable[Cursor]) -> None:
     """Remember how far another node has some clients, when what it has is here too (write)."""
     for cursor in peers:
         ledger.store_elsewhere(conn, cursor)
+
+
+def _renewed(conn: apsw.Connection, catalog: Catalog, rows: Sequence[Change], taken: TakenIn) -> TakenIn:
+    """Give what the log says and was here already a new version, too."""
+    if are_all_new(conn, catalog, rows, taken.before):
+        return taken
+    if not renew_changes(conn, catalog, rows, LOG_SITE_ID, until=taken.before):
+        return taken
+    return taken._replace(after=catalog.version_of_last_tables(conn))
 
 
 def _position(conn: apsw.Connection) -> int:

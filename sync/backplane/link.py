@@ -316,12 +316,12 @@ class RoomLink:
             self._compacting = False
 
     async def _load_snapshot(self, log: RoomLog) -> None:
-        snapshot = await read_snapshot(log, self._db)
+        snapshot = await read_snapshot(log, self._db, self._position)
         if snapshot is None:
             raise BackplaneError(f"the log of room {self._name!r} is trimmed, and there is no snapshot of it")
         await self._adopt(snapshot.tables)
         if snapshot.unlogged:
-            # Of its cells the log may have older values, which are not in the snapshot any more.
+            # Of its cells the log may have older values, which are not in the snapshot, or none any more.
             merge_unlogged = partial(
                 journal.merge_unlogged,
                 catalog=self._catalog,

@@ -11,7 +11,7 @@ from itertools import islice
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import journal
-from replicell.sync.backplane.entries import REPEATED, Part, Publication, cut
+from replicell.sync.backplane.entries import Part, Publication, cut
 from replicell.sync.backplane.interface import RoomLog
 from replicell.sync.backplane.repair import Repetition
 
@@ -103,13 +103,12 @@ class Publisher:
     def came_back(self, part: Part) -> None:
         """An own entry was read from the log."""
         if part.last:
-            self._returned = part.batch
-            if part.since != REPEATED:
-                self._returned_at = part.until
+            self._returned, self._returned_at = part.batch, part.until
 
     def repeat(self, repetition: Repetition) -> None:
         """Publish something once more, in between what is new."""
         self._repetitions.append(repetition)
+        self._cookie = None
         self._dirty.set()
 
     def take_sites(self, count: int) -> set[bytes]:
@@ -150,7 +149,7 @@ class Publisher:
             for confirmed in waiting:
                 confirmed()
             self._idle.set()
-            await self._repeat_next(log)
+            await self._repeat_next()
 
     async def _publish_all(self, log: RoomLog) -> None:
         """Publish all that was committed when this was called."""
@@ -192,23 +191,20 @@ class Publisher:
                 self._cookie = found.cookie
             await self._append(log, found.publication)
 
-    async def _repeat_next(self, log: RoomLog) -> None:
+    async def _repeat_next(self) -> None:
         if self._repetitions:
-            publication = await self._repetitions[0].next()
-            if publication is None:
+            if not await self._repetitions[0].next():
                 self._repetitions.popleft()
-            else:
-                await self._append(log, publication, REPEATED)
             self._dirty.set()
 
-    async def _append(self, log: RoomLog, publication: Publication, since: int | None = None) -> None:
+    async def _append(self, log: RoomLog, publication: Publication) -> None:
         self._batch += 1
         parts = cut(
             publication,
             run=self._run,
             site_id=self._db.site_id,
             batch=self._batch,
-            since=self.pushed if since is None else since,
+            since=self.pushed,
             max_payload=log.max_payload,
         )
         for part, payload in parts:

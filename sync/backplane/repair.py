@@ -15,15 +15,14 @@ from hashlib import blake2b
 from typing import Final
 from zlib import crc32
 
-import apsw
 import msgspec
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change, Resume, read_page
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.persisters.crsqlite.epochs import current_epoch
-from replicell.sync.announcements import announce
-from replicell.sync.backplane.entries import AskRows, Beacon, Publication
+from replicell.persisters.crsqlite.renewing import renew_changes
+from replicell.sync.backplane.entries import AskRows, Beacon
+from replicell.sync.backplane.journal import UNLOGGED_SITE_ID
 
 __all__ = ["BUCKETS", "Repairer", "Repetition"]
 
@@ -38,7 +37,9 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class Repetition:
-    """Publishes again what a room holds in some parts, its tables first.
+    """Renews what a room holds in some parts, so that it is published again and given to all clients again.
+
+    To those of this node, too: some may have been taken for having it from the node that lacks it.
 
     Args:
         db: The room's database.
@@ -50,26 +51,26 @@ class Repetition:
         self._db = db
         self._catalog = catalog
         self._wanted = frozenset(buckets)
-        self._content: _Content | None = None
+        self._content = _Content(db, catalog)
+        self._until: int | None = None
 
-    async def next(self) -> Publication | None:
-        """Return the next publication, None after the last one."""
-        if self._content is None:
-            self._content = _Content(self._db, self._catalog)
-            return await self._db.read(self._tables)
-        while (changes := await self._content.next()) is not None:
+    async def next(self) -> bool:
+        """Renew the next page; False if there is none any more."""
+        if self._until is None:
+            self._until = await self._db.read(self._catalog.latest_version)
+        until = self._until
+        # What was renewed comes again at the end.
+        while self._content.since < until and (changes := await self._content.next()) is not None:
             rows = [change for change in changes if _bucket(change) in self._wanted]
-            if rows:
-                return await self._db.read(partial(self._publication, rows=rows))
-        return None
+            if rows and await self._renew(rows, until):
+                return True
+        return False
 
-    def _tables(self, conn: apsw.Connection) -> Publication:
-        latest = self._catalog.latest_version(conn)
-        return Publication(current_epoch(conn), latest, 0, False, announce(conn, self._catalog), [], [])
-
-    def _publication(self, conn: apsw.Connection, rows: list[Change]) -> Publication:
-        latest = self._catalog.latest_version(conn)
-        return Publication(current_epoch(conn), latest, 0, False, None, rows, [])
+    async def _renew(self, rows: list[Change], until: int) -> int:
+        renew = partial(
+            renew_changes, catalog=self._catalog, changes=rows, site_id=UNLOGGED_SITE_ID, until=until
+        )
+        return await self._db.write(renew)
 
 
 class Repairer:
@@ -160,14 +161,15 @@ class _Content:
     def __init__(self, db: CrSqliteDatabase, catalog: Catalog) -> None:
         self._db = db
         self._catalog = catalog
-        self._since = 0
+        self.since = 0
+        """The version up to which everything was read."""
         self._resume: Resume | None = None
 
     async def next(self) -> list[Change] | None:
         page = await self._db.read(
-            partial(read_page, catalog=self._catalog, since=self._since, resume=self._resume)
+            partial(read_page, catalog=self._catalog, since=self.since, resume=self._resume)
         )
-        self._since = self._since if page.resume is not None else page.until
+        self.since = self.since if page.resume is not None else page.until
         self._resume = page.resume
         return page.changes or None
 

@@ -22,6 +22,7 @@ from replicell.persisters.crsqlite.connection import close_connection, open_conn
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.sync.announcements import announce
+from replicell.sync.backplane import translation
 from replicell.sync.backplane.interface import RoomLog
 from replicell.sync.ledger import LOG_SITE_ID
 from replicell.sync.messages import TableAnnouncement
@@ -39,7 +40,8 @@ class Snapshot(NamedTuple):
         position: The sequence of the log up to which it has everything.
         tables: Its tables.
         rows: Its changes that the log had.
-        unlogged: Those that came into the file before they were in the log.
+        unlogged: Those that came into the file before they were in the log, and those that the reader should
+            have from the log already: if it has not, then others may lack them as well.
         parts: Pieces of publications that had not come whole, rows of the journal.
     """
 
@@ -87,16 +89,17 @@ async def bootstrap(log: RoomLog, path: Path, patience: float) -> bool:
     return True
 
 
-async def read_snapshot(log: RoomLog, db: CrSqliteDatabase) -> Snapshot | None:
+async def read_snapshot(log: RoomLog, db: CrSqliteDatabase, reached: int) -> Snapshot | None:
     """Read the newest snapshot, to be merged into a database that is there already; None for none.
 
     Args:
         log: The room's log.
         db: The room's database, beside which there is place for another one.
+        reached: The sequence up to which that database has the log.
     """
     async with _file_beside(Path(db.path)) as path:
         position = await log.load_snapshot(path)
-        return None if position is None else await asyncio.to_thread(_read, path, position)
+        return None if position is None else await asyncio.to_thread(_read, path, position, reached)
 
 
 @asynccontextmanager
@@ -142,14 +145,16 @@ def _copy(source: str, target: Path) -> int:
     return position if isinstance(position, int) else 0
 
 
-def _read(path: Path, position: int) -> Snapshot:
+def _read(path: Path, position: int, reached: int) -> Snapshot:
     conn, catalog = open_connection(path), Catalog()
     try:
+        known_until = translation.version_at(conn, reached)
         unlogged_cells = {(row.table, row.pk, row.cid) for row in _read_unlogged(conn, catalog)}
         rows: list[Change] = []
         unlogged: list[Change] = []
         for row in _read_all(conn, catalog, 0):
-            (unlogged if (row.table, row.pk, row.cid) in unlogged_cells else rows).append(row)
+            is_unlogged = row.db_version <= known_until or (row.table, row.pk, row.cid) in unlogged_cells
+            (unlogged if is_unlogged else rows).append(row)
         parts: Any = conn.execute("SELECT * FROM replicell_log_parts").fetchall()
         return Snapshot(position, announce(conn, catalog), rows, unlogged, parts)
     finally:

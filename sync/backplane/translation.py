@@ -14,7 +14,7 @@ from typing import Any, Final
 import apsw
 
 from replicell.persisters.crsqlite.epochs import Cursor, current_epoch
-from replicell.sync.backplane.entries import REPEATED, Part, Step
+from replicell.sync.backplane.entries import Part, Step
 
 __all__ = [
     "forget_old_bounds",
@@ -27,6 +27,7 @@ __all__ = [
     "note_told_steps",
     "read_own_steps",
     "translate",
+    "version_at",
 ]
 
 _KEPT_BOUNDS: Final = 10_000
@@ -68,6 +69,12 @@ def translate(conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
             (cursor.site_id, cursor.epoch, cursor.version),
         ).get
         position = max(position, found if isinstance(found, int) else 0)
+    return version_at(conn, position)
+
+
+def version_at(conn: apsw.Connection, position: int) -> int:
+    """Return a version of this database up to which nothing is here that the log had not brought by a
+    position (read)."""
     if not position:
         return 0
     # What came, or went, with later entries stands above their lower bounds; what never went, above pushed.
@@ -109,9 +116,6 @@ def note_bound(conn: apsw.Connection, sequence: int, lower: int) -> None:
 
 
 def _lower_bound(part: Part, before: int, site_id: bytes) -> int:
-    if part.since == REPEATED:
-        # It may have been here for ever, and elsewhere not, whatever was said.
-        return 0
     # Own ones are here at their old places, those of an earlier life perhaps.
     return min(before, part.since) if part.site_id == site_id else before
 

@@ -262,3 +262,66 @@ async def test_a_purged_value_that_is_bigger_than_an_entry_is_repaired_at_the_no
     await sync_d.wait_until_synced(PATIENCE)
     assert await rows(d) == await rows(a)
     await sync_b.close()
+
+
+async def has_placed(room: CrSqliteDatabase, other: CrSqliteDatabase, position: int) -> bool:
+    """Whether a node knows of another one that it has the log up to a position."""
+    sql = "SELECT max(position) FROM replicell_log_marks WHERE site_id = ?"
+    return await room.execute(sql, (other.site_id,)) == [(position,)]
+
+
+@pytest.mark.parametrize("meanwhile", ["stays", "is away", "goes on to a third node"])
+async def test_a_client_that_went_to_another_node_before_the_repair_gets_what_it_lacks(
+    meanwhile: str,
+    hub: InProcessBackplane,
+    open_node: OpenNode,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    stack: AsyncExitStack,
+    tmp_path: Path,
+) -> None:
+    nodes = {name: await open_node(name) for name in "123"}
+    ports = {name: node.port for name, node in nodes.items()}
+    urls = {name: f"{node.url}/room" for name, node in nodes.items()}
+    writer, mover, witness = [await open_database(name) for name in ("writer", "mover", "witness")]
+    sync_writer = await open_client(writer, urls["1"])
+    sync = await open_client(mover, urls["2"])
+    await open_client(witness, urls["3"])
+    await put(writer, "0", "everywhere")
+    for db in (mover, witness):
+        await eventually(db, partial(has_rows, db, 1))
+    files = {
+        name: await stack.enter_async_context(CrSqliteDatabase(tmp_path / f"node-{name}" / "room.db"))
+        for name in "123"
+    }
+    # Node 2 misses an entry that somebody has purged, and does not know it.
+    await sync.close()
+    await nodes["2"].close()
+    await put(writer, "lost", "purged by somebody")
+    await sync_writer.wait_until_synced(PATIENCE)
+    await eventually(witness, lambda: has_rows(witness, 2))
+    log = await hub.open_room("room")
+    hub.lose("room", await log.last())
+    await put(writer, "end", "after the hole")
+    await sync_writer.wait_until_synced(PATIENCE)
+    nodes["2"] = await open_node("2", port=ports["2"])
+    sync = await open_client(mover, urls["2"])
+    await sync.wait_until_synced(PATIENCE)
+    for name in "13":
+        await eventually(files[name], partial(has_placed, files[name], files["2"], await log.last()))
+    await sync.close()
+    sync = await open_client(mover, urls["1"])
+    await sync.wait_until_synced(PATIENCE)
+    assert set(await rows(mover)) == {"0", "end"}
+    if meanwhile != "stays":
+        await sync.close()
+
+    checking = LinkOptions(beacon_interval=0.05, check_interval=0.05)
+    for name, node in nodes.items():
+        await node.close()
+        await open_node(name, link_options=checking, port=ports[name])
+    await open_client(await open_database("guest", with_table=False), urls["2"])
+    await eventually(files["2"], lambda: has_rows(files["2"], 3))
+    if meanwhile != "stays":
+        await open_client(mover, urls["1" if meanwhile == "is away" else "3"])
+    await eventually(mover, lambda: has_rows(mover, 3))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.epochs import Cursor
-from replicell.persisters.crsqlite.keys import pack_key
+from replicell.persisters.crsqlite.keys import pack_key, unpack_key
 from replicell.sync import ledger
-from replicell.sync.backplane import journal
+from replicell.sync.backplane import journal, snapshots
 from replicell.sync.backplane.entries import Beacon, Part, Step, cut, decode_part
 from replicell.sync.ledger import LOG_SITE_ID
 from tests.sync.backplane.node_sites import (
@@ -26,6 +27,28 @@ from tests.sync.backplane.node_sites import (
     parts_of,
     published,
 )
+from tests.sync.support import Site
+
+
+def everything(site: NodeSite) -> list[Change]:
+    """Return all that is there, but for the columns that are not filled."""
+    with transaction(site.conn, immediate=False):
+        changes = read_page(site.conn, site.catalog, 0).changes
+    return [change for change in changes if change.val is not None]
+
+
+def merge_snapshot_of(other: NodeSite, site: NodeSite, folder: Path, *, position: int, reached: int) -> bool:
+    """Merge a snapshot of one node at another one; tells whether something of it was not from the log."""
+    path = folder / "snapshot.db"
+    other.conn.execute("VACUUM INTO ?", (str(path),))
+    snapshot = snapshots._read(path, position, reached)
+    with transaction(site.conn):
+        unlogged = journal.merge_unlogged(site.conn, site.catalog, snapshot.unlogged, batch=1)
+    with transaction(site.conn):
+        journal.merge_snapshot(
+            site.conn, site.catalog, snapshot.rows, position=position, parts=snapshot.parts, batch=2
+        )
+    return unlogged.after > unlogged.before
 
 
 @pytest.fixture
@@ -57,10 +80,101 @@ def test_what_came_from_the_log_is_not_published_again(site: NodeSite) -> None:
 
 def test_after_the_log_was_lost_everything_is_published_whoever_wrote_it(site: NodeSite) -> None:
     site.apply((7, one_part(published(cell("a", "x")))))
+    before = site.version
     with transaction(site.conn):
         state = journal.begin(site.conn, site.catalog, "another log")
-    assert state == journal.JournalState(0, 0, 0, site.version)
-    assert [change.val for change in site.unpublished(until=state.push_all_until).rows] == ["x"]
+    assert state == journal.JournalState(0, before, 0, site.version)
+    unpublished = site.unpublished(state.pushed, until=state.push_all_until)
+    assert [change.val for change in unpublished.rows] == ["x"]
+
+
+def test_after_the_log_was_lost_clients_are_given_everything_again_too(site: NodeSite) -> None:
+    """What it had lost before, some of them may lack, and once all nodes have it nobody will ever ask."""
+    site.put("a", "never came to the others")
+    before = site.version
+    with transaction(site.conn):
+        journal.begin(site.conn, site.catalog, "another log")
+    assert [change.db_version > before for change in everything(site)] == [True]
+
+
+def test_a_log_that_is_followed_for_the_first_time_gets_everything_and_the_clients_nothing_new() -> None:
+    site = Site()
+    try:
+        site.put("a", "x")
+        before = site.catalog.latest_version(site.conn)
+        with transaction(site.conn):
+            state = journal.begin(site.conn, site.catalog, "the log")
+        assert state == journal.JournalState(0, 0, 0, before)
+        assert site.catalog.latest_version(site.conn) == before
+    finally:
+        site.close()
+
+
+def test_what_was_here_before_an_entry_said_it_gets_a_new_version_and_is_not_published(
+    site: NodeSite,
+) -> None:
+    site.put("a", "x")
+    site.put("b", "only here")
+    before = site.version
+    said = [change for change in everything(site) if change.pk == pack_key(("a",))]
+    taken = site.apply((7, one_part(published(*said))), pushed=before)
+    assert (taken.before, taken.after) == (before, before + 1)
+    assert {change.pk for change in everything(site) if change.db_version > before} == {pack_key(("a",))}
+    assert site.unpublished(before).rows == []
+
+
+def test_what_won_here_against_an_entry_is_still_published(site: NodeSite) -> None:
+    site.put("a", "z")
+    before = site.version
+    site.apply((7, one_part(published(cell("a", "y")))))
+    assert site.rows() == {"a": "z"}
+    assert site.version == before
+    assert "z" in {change.val for change in site.unpublished().rows}
+
+
+def test_own_entries_give_nothing_a_new_version(site: NodeSite) -> None:
+    site.put("a", "x")
+    before = site.version
+    own = one_part(published(*everything(site)), run=OWN_RUN, site_id=site.site_id)
+    site.apply((7, own), pushed=before)
+    assert site.version == before
+
+
+def test_of_a_snapshot_only_what_came_after_the_own_position_gets_a_new_version(
+    site: NodeSite, tmp_path: Path
+) -> None:
+    other = NodeSite()
+    try:
+        for node in (site, other):
+            node.apply((3, one_part(published(cell("a", "known")), batch=1)))
+            node.apply((5, one_part(published(cell("b", "twice")), batch=2)))
+        other.apply((7, one_part(published(cell("b", "twice")), batch=3)))
+        other.apply((9, one_part(published(cell("c", "new")), batch=4)), pushed=other.version)
+        before = site.version
+        merged_unlogged = merge_snapshot_of(other, site, tmp_path, position=9, reached=5)
+    finally:
+        other.close()
+    assert not merged_unlogged
+    newer = {unpack_key(change.pk)[0] for change in everything(site) if change.db_version > before}
+    assert newer == {"b", "c"}
+    assert site.unpublished(before).rows == []
+
+
+def test_what_the_log_should_have_brought_before_and_a_snapshot_brings_is_published(
+    site: NodeSite, tmp_path: Path
+) -> None:
+    """The log has lost it, and others may be taken for having it from here."""
+    other = NodeSite()
+    try:
+        other.apply((3, one_part(published(cell("a", "lost")), batch=1)))
+        for node in (site, other):
+            node.apply((5, one_part(published(cell("b", "known")), batch=2)), pushed=other.version)
+        before = site.version
+        merged_unlogged = merge_snapshot_of(other, site, tmp_path, position=5, reached=5)
+    finally:
+        other.close()
+    assert merged_unlogged
+    assert [change.val for change in site.unpublished(before).rows] == ["lost"]
 
 
 def test_a_log_that_is_known_goes_on_where_it_was(site: NodeSite) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.schema import create_table
 from replicell.sync.backplane import LinkOptions
-from replicell.sync.backplane.entries import AskRows, Beacon, Publication
-from replicell.sync.backplane.repair import BUCKETS, Repairer, Repetition
+from replicell.sync.backplane.entries import AskRows, Beacon
+from replicell.sync.backplane.repair import BUCKETS, Repairer
 from replicell.sync.errors import SyncError
+from replicell.sync.ledger import LOG_SITE_ID
 from tests.sync.support import TODO, put
 
 ONE, OTHER = b"one run.", b"another."
@@ -87,25 +90,51 @@ async def test_nothing_is_looked_at_again_as_long_as_nothing_has_changed(db: CrS
     assert await repairer.digest(8)
 
 
-async def publications(repetition: Repetition) -> list[Publication]:
-    found: list[Publication] = []
-    while (publication := await repetition.next()) is not None:
-        found.append(publication)
-    return found
+async def changes_after(db: CrSqliteDatabase, version: int) -> list[Change]:
+    """Read what is to be published after a version."""
+    read = partial(
+        read_page,
+        catalog=Catalog(),
+        since=version,
+        exclude=LOG_SITE_ID,
+        max_changes=10**6,
+        max_bytes=10**9,
+    )
+    return (await db.read(read)).changes
 
 
-async def test_the_answer_publishes_the_rows_of_the_parts_that_were_asked_for_in_pages_and_the_tables_first(
+async def test_the_answer_renews_the_rows_of_the_parts_that_were_asked_for_in_pages_and_then_ends(
     db: CrSqliteDatabase,
 ) -> None:
     for number in range(200):
         await put(db, str(number), "x" * 20_000)
+    before = await db.read(Catalog().latest_version)
     answer = Repairer(ONE, db, Catalog()).answer(AskRows(OTHER, ONE, list(range(BUCKETS // 2))))
     assert answer is not None
-    tables, *pages = await publications(answer)
-    assert [table.name for table in tables.tables or []] == ["todo"]
-    assert len(pages) > 1
-    assert 50 < len({row.pk for page in pages for row in page.rows}) < 150
-    assert not any(page.complete or page.position or page.peers for page in (tables, *pages))
+    while await answer.next():
+        pass
+    assert await answer.next() is False
+
+    renewed = await changes_after(db, before)
+    versions = {change.db_version for change in renewed}
+    assert len(versions) > 1
+    assert min(versions) > before
+    assert 50 < len({change.pk for change in renewed}) < 150
+    assert len({change.pk for change in await changes_after(db, 0)}) == 200
+
+
+async def test_what_is_written_while_an_answer_is_given_is_left_where_it_is(db: CrSqliteDatabase) -> None:
+    for number in range(50):
+        await put(db, str(number), "x" * 20_000)
+    answer = Repairer(ONE, db, Catalog()).answer(AskRows(OTHER, ONE, list(range(BUCKETS))))
+    assert answer is not None
+    assert await answer.next()
+    await put(db, "49", "written meanwhile")
+    ((version,),) = await db.execute("SELECT max(db_version) FROM todo__crsql_clock WHERE col_name = 'text'")
+    while await answer.next():
+        pass
+    written = [change for change in await changes_after(db, 0) if change.val == "written meanwhile"]
+    assert [change.db_version for change in written] == [version]
 
 
 async def test_what_two_nodes_ask_for_is_published_once(db: CrSqliteDatabase) -> None:

@@ -42,7 +42,7 @@ async def test_copies_are_on_the_rooms_disk_and_gone_afterwards(
     monkeypatch.setattr(log, "save_snapshot", watched_save)
     monkeypatch.setattr(log, "load_snapshot", watched_load)
     assert await save_snapshot(log, room)
-    assert await read_snapshot(log, room) is not None
+    assert await read_snapshot(log, room, 0) is not None
     assert await bootstrap(log, tmp_path / "new.db", PATIENCE)
     assert [path.parent for path in seen] == [tmp_path] * 3
     assert [path.name.rpartition("-")[0] for path in seen] == ["room.db.snapshot"] * 2 + ["new.db.snapshot"]
@@ -77,7 +77,7 @@ async def test_a_file_that_is_being_read_stays_while_another_one_is_made(
 
     monkeypatch.setattr(log, "load_snapshot", halting)
     async with asyncio.timeout(PATIENCE):
-        reading = asyncio.create_task(read_snapshot(log, room))
+        reading = asyncio.create_task(read_snapshot(log, room, 0))
         await is_loaded.wait()
         assert not await save_snapshot(log, room)
         assert len(files_for_a_while(tmp_path)) == 1

@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from replicell.persisters.crsqlite.changes import Change
+from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch, current_epoch
 from replicell.persisters.crsqlite.keys import pack_key
 from replicell.sync.backplane import translation
-from replicell.sync.backplane.entries import REPEATED, Publication, Step
+from replicell.sync.backplane.entries import Publication, Step
 from tests.sync.backplane.node_sites import (
     CLIENT,
     EPOCH,
@@ -206,15 +206,17 @@ def test_a_node_tells_nothing_of_entries_of_which_something_waits_for_its_table(
     assert site.steps() == [Step(2, 3), Step(1, 1)]
 
 
-def test_what_is_published_once_more_may_have_been_here_for_ever(site: NodeSite) -> None:
-    site.put("a", "x")
-    site.put("b", "x")
+def test_what_an_entry_brings_is_above_its_bound_also_if_it_was_here_before(site: NodeSite) -> None:
+    site.apply((9, one_part(published(cell("a", "x")))))
+    site.put("b", "own")
     hear_mark(site, 5, 10)
-    again = one_part(published(cell("a", "x"), version=2), since=REPEATED, run=OWN_RUN, site_id=site.site_id)
-    site.apply((10, again), pushed=2)
+    # The other node did not have it at 10, whatever the log had said before.
+    site.apply((11, one_part(published(cell("a", "x"), version=6), batch=2)), pushed=2)
+    assert site.version == 3
     assert site.translate(cursor(5)) == 2
-    site.apply((11, one_part(published(cell("b", "x")), since=REPEATED)), pushed=2)
-    assert site.translate(cursor(5)) == 0
+    with transaction(site.conn, immediate=False):
+        above = read_page(site.conn, site.catalog, site.translate(cursor(5))).changes
+    assert [(change.pk, change.val) for change in above] == [(pack_key(("a",)), "x")]
 
 
 def test_pieces_count_from_the_first_on(site: NodeSite) -> None:

@@ -12,9 +12,10 @@ import pytest
 from replicell.persisters.crsqlite.changes import Change, read_page
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch, current_epoch
+from replicell.persisters.crsqlite.renewing import renew_changes
 from replicell.persisters.crsqlite.schema import TableSchema, add_columns
 from replicell.sync.backplane import journal, snapshots
-from replicell.sync.backplane.entries import REPEATED, Part, Publication, cut
+from replicell.sync.backplane.entries import Part, Publication, cut
 from replicell.sync.jobs import Batch, drain_parked, take_in
 from tests.sync.backplane.node_sites import NodeSite
 from tests.sync.support import Site
@@ -58,13 +59,12 @@ class Node:
             self.published = max(self.published, publication.version)
 
     def repeat(self) -> None:
-        """Put all that there is into the outbox, as for a node that lacks something."""
-        if not self.outbox:
-            with transaction(self.site.conn, immediate=False):
-                rows = read_page(self.site.conn, self.site.catalog, 0).changes
-                epoch = current_epoch(self.site.conn)
-            if rows:
-                self._put_out(Publication(epoch, self.site.version, 0, False, None, rows, []), REPEATED)
+        """Renew some of what there is, as for a node that lacks something."""
+        conn, catalog = self.site.conn, self.site.catalog
+        with transaction(conn):
+            rows = read_page(conn, catalog, 0).changes
+            some = [row for row in rows if self.rng.random() < 0.5]
+            renew_changes(conn, catalog, some, journal.UNLOGGED_SITE_ID, until=self.site.version)
 
     def _put_out(self, publication: Publication, since: int) -> None:
         self.batch += 1
@@ -84,8 +84,7 @@ class Node:
         for _, part in entries:
             if part.run == self.run and part.last:
                 self.returned = part.batch
-                if part.since != REPEATED:
-                    self.returned_at = part.until
+                self.returned_at = part.until
         taken = self.site.apply(*entries, pushed=self.pushed, run=self.run)
         self.position = entries[-1][0]
         if self.published == taken.before:
@@ -136,7 +135,7 @@ class History:
         self.clients = [Client(Site()) for _ in range(CLIENTS)]
         self.log: list[tuple[int, Part]] = []
         self.sequence = 0
-        self.snapshot: snapshots.Snapshot | None = None
+        self.snapshot: tuple[Path, int] | None = None
         self.keys = 0
         self.helped = 0
 
@@ -200,8 +199,8 @@ class History:
         self._apply_at(self.node(), self.rng.choice((1, 3, 20)))
 
     def _apply_at(self, node: Node, count: int) -> None:
-        if self.snapshot is not None and node.position < self.snapshot.position:
-            node.load(self.snapshot)
+        if self.snapshot is not None and node.position < self.snapshot[1]:
+            node.load(snapshots._read(*self.snapshot, node.position))
         entries = [entry for entry in self.log if entry[0] > node.position][:count]
         if entries:
             node.apply(entries)
@@ -229,7 +228,7 @@ class History:
         if self.rng.random() < 0.3 and node.position:
             path = self.folder / f"{self.rng.random()}.db"
             node.site.conn.execute("VACUUM INTO ?", (str(path),))
-            self.snapshot = snapshots._read(path, node.position)
+            self.snapshot = path, node.position
             self.log = [entry for entry in self.log if entry[0] > node.position]
 
     def learn_column(self) -> None:
