@@ -11,7 +11,7 @@ from replicell.persisters.content import LoadedContent, SaveResult
 from replicell.persisters.errors import ConfigError, PersisterError
 from replicell.persisters.persister import ErrorListener, InitialContent, Persister
 from replicell.persisters.subscription import Subscription
-from replicell.persisters.tracking import ChangeTracker, Scope
+from replicell.persisters.tracking import EVERYTHING, ChangeTracker
 from replicell.persisters.unsaved import RowState, UnsavedChanges
 from replicell.persisters.whole_content import WholeContent
 from replicell.store.cells import decode_cell
@@ -22,7 +22,6 @@ from replicell.store.store import Store
 __all__ = ["CustomPersister", "PersisterListener", "create_custom_persister"]
 
 _PLAIN_STORE, _MERGEABLE_STORE_ONLY, _PLAIN_OR_MERGEABLE_STORE = 1, 2, 3
-_EVERYTHING = Scope(None, None, None, None, None)
 
 Content: TypeAlias = tuple[Any, Any] | list[Any]
 """``[tables, values]``, or ``[tables, values, 1]`` for changes, in which `MISSING` deletes."""
@@ -61,7 +60,7 @@ class CustomPersister(Persister):
         del_persister_listener: Callable[[Any], Any],
         **options: Any,
     ) -> None:
-        super().__init__(store, ChangeTracker(store, _EVERYTHING), **options)
+        super().__init__(store, ChangeTracker(store, EVERYTHING), **options)
         self._get_persisted = get_persisted
         self._set_persisted = set_persisted
         self._add_persister_listener = add_persister_listener
@@ -69,6 +68,7 @@ class CustomPersister(Persister):
         self._known: WholeContent | None = None
         self._offered: list[Any] = []
         self._must_read = True
+        self._is_settled = True
         self._must_save_all = True
         self._adding: asyncio.Future[Any] | None = None
 
@@ -88,15 +88,15 @@ class CustomPersister(Persister):
     async def _load(self) -> LoadedContent:
         if self._adding is not None:
             await self._adding
+        # What was offered and has not reached the store is not offered again.
+        must_read = self._must_read or not self._is_settled or self._known is None
+        self._must_read = self._is_settled = False
         offered, self._offered = self._offered, []
         content = self._known
-        if self._must_read or content is None:
+        if must_read:
             offered = [await _awaited(self._get_persisted())]
-        # Unless all goes well, the next attempt reads.
-        self._must_read = True
         for persisted in offered:
             content = _followed_by(content, persisted)
-        self._must_read = False
         return (content or WholeContent({}, {})).since(self._known)
 
     def _begin_save(self, unsaved: UnsavedChanges) -> asyncio.Future[SaveResult]:
@@ -145,6 +145,7 @@ class CustomPersister(Persister):
 
     def _on_applied(self, content: LoadedContent) -> None:
         self._known = content.version
+        self._is_settled = True
 
     def _release(self) -> None:
         self._known = None

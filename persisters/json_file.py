@@ -14,15 +14,11 @@ from replicell.persisters.errors import ConfigError, ContentFormatError, FileAcc
 from replicell.persisters.files import FileWatch, Signature, locked, read_text, remove_leftovers, replace_text
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.subscription import Subscription
-from replicell.persisters.tracking import ChangeTracker, Scope
+from replicell.persisters.tracking import EVERYTHING, ChangeTracker
 from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.store import Store
 
 __all__ = ["JsonFilePersister", "create_json_file_persister"]
-
-_EVERYTHING = Scope(
-    loaded_tables=None, saved_tables=None, shared_tables=None, loaded_values=None, saved_values=None
-)
 
 
 class JsonFilePersister(Persister):
@@ -54,7 +50,7 @@ class JsonFilePersister(Persister):
             raise ConfigError(
                 "poll_interval must be positive and lock_timeout not negative, both in seconds."
             )
-        super().__init__(store, ChangeTracker(store, _EVERYTHING), **options)
+        super().__init__(store, ChangeTracker(store, EVERYTHING), **options)
         self._path = Path(path)
         self._poll_interval = poll_interval
         self._lock_timeout = lock_timeout

@@ -17,7 +17,7 @@ from replicell.persisters.errors import (
 )
 from replicell.persisters.persister import ErrorListener, Persister
 from replicell.persisters.subscription import Subscription
-from replicell.persisters.tracking import ChangeTracker, Scope
+from replicell.persisters.tracking import EVERYTHING, ChangeTracker
 from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.store import Store
 
@@ -30,9 +30,6 @@ except ImportError as error:
 
 __all__ = ["RemotePersister", "create_remote_persister"]
 
-_EVERYTHING = Scope(
-    loaded_tables=None, saved_tables=None, shared_tables=None, loaded_values=None, saved_values=None
-)
 _METHODS: Final = ("POST", "PUT")
 _TRIES: Final = 8
 _NEXT_STEPS: Final[dict[int, str]] = {
@@ -94,7 +91,7 @@ class RemotePersister(Persister):
             raise ConfigError(f"method must be 'POST' or 'PUT', not {method!r}.")
         if client is not None and headers is not None:
             raise ConfigError("Give headers to the client, as in httpx.AsyncClient(headers=...).")
-        super().__init__(store, ChangeTracker(store, _EVERYTHING), **options)
+        super().__init__(store, ChangeTracker(store, EVERYTHING), **options)
         self._poll_interval = poll_interval
         self._method = method
         self._client = client or httpx.AsyncClient(headers=headers, timeout=timeout)

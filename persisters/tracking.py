@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import is_
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
+from replicell.persisters.arrivals import CAME, REFUSED, Arrival, EditedCells, row_state
 from replicell.persisters.content import LoadedContent, RowForm
 from replicell.persisters.errors import PersisterError, UnreadableCellError, UnstorableCellError
 from replicell.persisters.reconciling import Place, Reconciliation, reconcile, whole_row
 from replicell.persisters.row_blocks import RowBlock
 from replicell.persisters.schema_facts import SchemaFacts, SchemaReader
 from replicell.persisters.unsaved import RowState, UnsavedCells, UnsavedChanges, UnsavedRow
-from replicell.store.cells import EncodedCell, is_same_cell
+from replicell.store.cells import EncodedCell
 from replicell.store.changes import TransactionEdits
 from replicell.store.errors import InvalidWriteError
 from replicell.store.ids import Id
-from replicell.store.missing import MISSING, MissingType
+from replicell.store.missing import MISSING
 from replicell.store.store import Store
 
-__all__ = ["ChangeTracker", "Ids", "Scope"]
+__all__ = ["EVERYTHING", "ChangeTracker", "Ids", "Scope"]
 
 Ids: TypeAlias = frozenset[Id] | None
 """Some ids, or None for all there are."""
 
-EditedCells: TypeAlias = Mapping[Id, UnsavedCells]
-"""By row, the cells that a transaction has changed, as they are now."""
-
-_CAME = 1
-_WENT = -1
-_STATES = {_CAME: RowState.WHOLE, _WENT: RowState.GONE, None: RowState.PARTIAL}
 _NO_IDS: Mapping[Id, int] = {}
 
 
@@ -54,6 +48,11 @@ class Scope:
     saved_values: Ids
 
 
+EVERYTHING: Final = Scope(
+    loaded_tables=None, saved_tables=None, shared_tables=None, loaded_values=None, saved_values=None
+)
+
+
 class ChangeTracker:
     """Knows what of a store is not saved yet, and applies what is loaded without taking it for an edit.
 
@@ -75,9 +74,10 @@ class ChangeTracker:
         # What comes into the store from now on is tracked, so only this may have never been saved.
         self._unknown_tables = set(store.get_table_ids())
         self._are_values_known = not store.get_value_ids()
-        self._arriving: _Arrival | None = None
+        self._arriving: Arrival | None = None
         self._is_inserting = False
         self._listener_id: str | None = None
+        self._start_listener_id: str | None = None
         self._on_unsaved: Callable[[], None] = _nothing
         self.edits = 0
         """Counts the transactions that left something to save."""
@@ -100,9 +100,10 @@ class ChangeTracker:
 
     def stop(self) -> None:
         """Stop listening."""
-        if self._listener_id is not None:
-            self._store.del_listener(self._listener_id)
-            self._listener_id = None
+        for listener_id in (self._listener_id, self._start_listener_id):
+            if listener_id is not None:
+                self._store.del_listener(listener_id)
+        self._listener_id = self._start_listener_id = None
 
     @property
     def has_unsaved(self) -> bool:
@@ -222,7 +223,7 @@ class ChangeTracker:
         self._note_known(content)
         problems: list[PersisterError] = list(content.unreadable)
         if outcome.tables or outcome.values:
-            arrival = self._arriving = _Arrival(outcome, schema)
+            arrival = self._arriving = Arrival(outcome, schema)
             self.was_applied = False
             try:
                 try:
@@ -233,8 +234,23 @@ class ChangeTracker:
             except BaseException:
                 self._arriving = None
                 raise
+            if not self.was_applied:
+                self._leave_open(arrival)
             problems += arrival.refused
         return problems
+
+    def _leave_open(self, arrival: Arrival) -> None:
+        """Be ready for the transaction that somebody keeps open to fail: then nobody is told of its end."""
+        arrival.is_left_open = True
+        if self._start_listener_id is None:
+            self._start_listener_id = self._store.add_start_transaction_listener(self._on_start)
+
+    def _on_start(self, store: Store) -> None:
+        if self._arriving is not None and self._arriving.is_left_open:
+            self._arriving = None
+        if self._start_listener_id is not None:
+            store.del_listener(self._start_listener_id)
+            self._start_listener_id = None
 
     def _insert(self, content: LoadedContent, unsaved: tuple[UnsavedChanges, ...]) -> bool:
         """Hand loaded rows over to the store where they meet nothing; False if nothing happened."""
@@ -267,12 +283,12 @@ class ChangeTracker:
                         try:
                             store.apply_encoded_changes([{table_id: {row_id: {cell_id: cell}}}, {}, 1])
                         except InvalidWriteError:
-                            refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
+                            refused.append(UnreadableCellError(table_id, row_id, cell_id, REFUSED))
             for value_id, value in outcome.values.items():
                 try:
                     store.apply_encoded_changes([{}, {value_id: value}, 1])
                 except InvalidWriteError:
-                    refused.append(UnreadableCellError(None, None, value_id, _REFUSED))
+                    refused.append(UnreadableCellError(None, None, value_id, REFUSED))
 
     def _adopt(self, unsaved: UnsavedChanges) -> None:
         for table_id, rows in unsaved.tables.items():
@@ -334,7 +350,7 @@ class ChangeTracker:
             self.edits += 1
             self._on_unsaved()
 
-    def _note_undone(self, arriving: _Arrival, edits: TransactionEdits) -> bool:
+    def _note_undone(self, arriving: Arrival, edits: TransactionEdits) -> bool:
         """Note what was loaded and is as it was before, because a mutator listener wants it so."""
         is_edited = False
         for table_id in arriving.tables:
@@ -349,12 +365,12 @@ class ChangeTracker:
 
     def _note_edits(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> None:
         self._forget_unstorable(table_id, rows)
-        came = {row_id: cells for row_id, cells in rows.items() if row_ids.get(row_id) == _CAME}
+        came = {row_id: cells for row_id, cells in rows.items() if row_ids.get(row_id) == CAME}
         self._unsaved.add_whole_rows(table_id, came)
         if len(came) < len(rows):
             for row_id, cells in rows.items():
                 if row_id not in came:
-                    self._unsaved.add_row(table_id, row_id, UnsavedRow(cells, _STATES[row_ids.get(row_id)]))
+                    self._unsaved.add_row(table_id, row_id, UnsavedRow(cells, row_state(row_ids, row_id)))
 
     def _note_rows(self, table_id: Id, rows: dict[Id, UnsavedRow]) -> bool:
         self._forget_unstorable(table_id, {row_id: row.cells for row_id, row in rows.items()})
@@ -367,124 +383,6 @@ class ChangeTracker:
             self._unstorable.difference_update(
                 (table_id, row_id, cell_id) for row_id, cells in rows.items() for cell_id in cells
             )
-
-
-class _Arrival:
-    """Loaded changes on their way into the store."""
-
-    def __init__(self, outcome: Reconciliation, schema: SchemaFacts) -> None:
-        self._outcome = outcome
-        self._schema = schema
-        self.refused: list[UnreadableCellError] = []
-
-    def edited_rows(self, table_id: Id, rows: EditedCells, row_ids: Mapping[Id, int]) -> dict[Id, UnsavedRow]:
-        """Return what of a transaction that applied loaded rows was not loaded."""
-        brought = self._outcome.tables.get(table_id, {})
-        defaults = self._schema.defaults.get(table_id, {})
-        edited: dict[Id, UnsavedRow] = {}
-        for row_id, now in rows.items():
-            loaded = brought.get(row_id)
-            if loaded is None:
-                edited[row_id] = UnsavedRow(now, _STATES[row_ids.get(row_id)])
-            elif loaded is MISSING or not _is_all_brought(loaded, now):
-                cells = {
-                    cell_id: cell
-                    for cell_id, cell in now.items()
-                    if not _is_brought(loaded, cell_id, cell, defaults)
-                }
-                if cells:
-                    state = RowState.GONE if row_ids.get(row_id) == _WENT else RowState.PARTIAL
-                    edited[row_id] = UnsavedRow(cells, state)
-        return edited
-
-    @property
-    def tables(self) -> Iterable[Id]:
-        """The tables of which something was loaded."""
-        return self._outcome.tables
-
-    def undone_rows(self, store: Store, table_id: Id, edits: TransactionEdits) -> dict[Id, UnsavedRow]:
-        """Return what of a table was loaded, and was written once more as it was before."""
-        touched = edits.touched_cells.get(table_id, {})
-        changed = edits.cells.get(table_id, {})
-        defaults = self._schema.defaults.get(table_id, {})
-        undone: dict[Id, UnsavedRow] = {}
-        for row_id, loaded in self._outcome.tables[table_id].items():
-            olds, news = touched.get(row_id), changed.get(row_id, {})
-            if olds is None or len(olds) == len(news):
-                continue
-            if not store.has_row(table_id, row_id):
-                if loaded is not MISSING and not news:
-                    undone[row_id] = UnsavedRow({}, RowState.GONE)
-            elif loaded is MISSING:
-                undone[row_id] = whole_row(store, table_id, row_id)
-            else:
-                row = store.get_encoded_row(table_id, row_id)
-                cells = {
-                    cell_id: row.get(cell_id, MISSING)
-                    for cell_id in olds
-                    if cell_id in loaded and cell_id not in news
-                }
-                cells = {
-                    cell_id: cell
-                    for cell_id, cell in cells.items()
-                    if cell_id not in defaults or not is_same_cell(cell, defaults[cell_id])
-                }
-                if cells:
-                    undone[row_id] = UnsavedRow(cells, RowState.PARTIAL)
-        return undone
-
-    def undone_values(self, store: Store, edits: TransactionEdits) -> dict[Id, Any]:
-        """Return the values that were loaded, and were written once more as they were before."""
-        if len(edits.touched_values) == len(edits.values):
-            return {}
-        now = store.get_encoded_values()
-        defaults = self._schema.default_values
-        return {
-            value_id: now.get(value_id, MISSING)
-            for value_id in edits.touched_values
-            if value_id in self._outcome.values
-            and value_id not in edits.values
-            and (value_id not in defaults or not is_same_cell(now.get(value_id), defaults[value_id]))
-        }
-
-    def brought_value(self, value_id: Id, value: object) -> bool:
-        return value_id in self._outcome.values and is_same_cell(value, self._outcome.values[value_id])
-
-    def note_refused(self, edits: TransactionEdits) -> None:
-        for table_id, rows in edits.invalid_cells.items():
-            for row_id, cells in rows.items():
-                for cell_id, refused in cells.items():
-                    if self._has_loaded(table_id, row_id, cell_id, refused):
-                        self._refuse(table_id, row_id, cell_id)
-        for value_id, refused in edits.invalid_values.items():
-            if value_id in self._outcome.values and any(value is not MISSING for value in refused):
-                self._refuse(None, None, value_id)
-
-    def _has_loaded(self, table_id: Any, row_id: Any, cell_id: Any, refused: list[Any]) -> bool:
-        # MISSING is what the schema missed in a row, not what was loaded.
-        row = self._outcome.tables.get(table_id, {}).get(row_id, MISSING)
-        return row is not MISSING and cell_id in row and any(cell is not MISSING for cell in refused)
-
-    def _refuse(self, table_id: Any, row_id: Any, cell_id: Any) -> None:
-        self.refused.append(UnreadableCellError(table_id, row_id, cell_id, _REFUSED))
-
-
-_REFUSED = "the store's schema refuses it; it stays as it is in the medium"
-
-
-def _is_all_brought(loaded: UnsavedCells, now: UnsavedCells) -> bool:
-    """Tell, without a look at each cell, whether a row is what was loaded: the same objects in one order."""
-    return loaded.keys() == now.keys() and all(map(is_, loaded.values(), now.values()))
-
-
-def _is_brought(
-    loaded: UnsavedCells | MissingType, cell_id: Id, cell: object, defaults: Mapping[Id, EncodedCell]
-) -> bool:
-    if loaded is MISSING:
-        return cell is MISSING
-    if cell_id in loaded:
-        return is_same_cell(cell, loaded[cell_id])
-    return is_same_cell(cell, defaults.get(cell_id, MISSING))
 
 
 def _has(ids: Ids, one: Id) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,21 @@ async def test_absent_cells_stay_absent_beside_null_ones(medium: Medium) -> None
         await persister.save()
     again = await loaded(medium)
     assert again.get_table("todo") == {"1": {"a": None}, "2": {"b": 1}}
+
+
+@pytest.mark.parametrize("is_failing", [False, True])
+async def test_what_is_loaded_into_a_transaction_that_is_undone_comes_again(
+    medium: Medium, is_failing: bool
+) -> None:
+    store, other = create_store(), create_store().set_cell("todo", "1", "n", 1)
+    async with persisting(medium, store, retry_delay=0.002):
+        with suppress(ZeroDivisionError), store.transaction(do_rollback=lambda _: True):
+            async with medium.open(other) as persister:
+                await persister.save()
+            await until(lambda: has_number(store, 1))
+            _ = 1 // (not is_failing)
+        assert not store.has_row("todo", "1")
+        await until_store(store, lambda: has_number(store, 1))
 
 
 async def test_an_empty_medium_deletes_nothing_from_a_store(medium: Medium) -> None:

@@ -165,6 +165,45 @@ async def test_cells_that_are_none_are_reported_and_the_others_are_loaded(
     assert "table 't', row '1', cell 'a'" in str(errors[0])
 
 
+async def test_what_the_medium_tells_while_it_is_read_is_read_as_well() -> None:
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    go_on.set()
+
+    class SlowShelf(Shelf):
+        async def get(self) -> Any:
+            content = await super().get()
+            reading.set()
+            await go_on.wait()
+            return content
+
+    shelf = SlowShelf([{}, {"a": 0}])
+    store = create_store()
+    async with shelf.persister(store) as persister:
+        await persister.start_auto_load()
+        reading.clear()
+        go_on.clear()
+        shelf.put([{}, {"a": 1}])
+        await reading.wait()
+        shelf.put([{}, {"a": 2}])
+        go_on.set()
+        await until_store(store, lambda: store.get_value("a") == 2)
+
+
+async def test_what_was_loaded_into_a_transaction_that_is_undone_is_loaded_again() -> None:
+    shelf = Shelf([{}, {}])
+    store = create_store()
+    async with shelf.persister(store, retry_delay=0.001) as persister:
+        await persister.start_auto_load()
+        store.start_transaction()
+        assert shelf.listener is not None
+        shelf.content = [{}, {"a": 1}]
+        shelf.listener(None, [{}, {"a": 1}, 1])
+        await until(lambda: store.get_value("a") == 1)
+        store.finish_transaction(lambda _: True)
+        assert store.get_value("a") is None
+        await until_store(store, lambda: store.get_value("a") == 1)
+
+
 async def test_listeners_may_be_added_and_deleted_asynchronously_and_plain_functions_will_do() -> None:
     events: list[str] = []
 

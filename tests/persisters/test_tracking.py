@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from replicell.persisters.content import LoadedContent, LoadedRow, LoadedTable, RowForm
-from replicell.persisters.tracking import ChangeTracker, Scope
+from replicell.persisters.tracking import EVERYTHING, ChangeTracker, Scope
 from replicell.store import Store, create_store
 
-EVERYTHING = Scope(None, None, None, None, None)
 PLAIN_ROWS: dict[str, LoadedRow] = {"1": {"a": 1, "b": "x"}, "2": {"a": 2, "b": "y"}}
 forms = pytest.mark.parametrize("form", [RowForm.UNCHECKED, RowForm.PLAIN])
 
@@ -98,3 +99,37 @@ def test_rows_loaded_within_an_open_transaction_may_yet_be_undone() -> None:
     assert not tracker.was_applied
     store.finish_transaction(do_rollback=lambda store: True)
     assert store.get_tables() == {}
+
+
+def load_in_vain(tracker: ChangeTracker, store: Store) -> None:
+    """Load rows within a transaction that fails."""
+    with suppress(ZeroDivisionError), store.transaction():
+        tracker.apply(part(RowForm.PLAIN), ())
+        _ = 1 // 0
+
+
+def test_rows_that_were_loaded_in_vain_do_not_count_in_the_next_transaction() -> None:
+    store = create_store().set_row("t", "2", {"a": 0, "b": "y"})
+    tracker = tracking(store)
+    load_in_vain(tracker, store)
+    assert store.get_table("t") == {"2": {"a": 0, "b": "y"}}
+    with store.transaction():
+        store.set_cell("t", "2", "b", "z").set_cell("t", "2", "b", "y")
+    assert not tracker.has_unsaved
+    load_in_vain(tracker, store)
+    store.set_row("t", "1", {"a": 1, "b": "x"})
+    assert {row_id: row.cells for row_id, row in tracker.take().tables["t"].items()} == {
+        "1": {"a": 1, "b": "x"}
+    }
+
+
+def test_rows_that_were_loaded_in_vain_can_be_loaded_again() -> None:
+    store = create_store()
+    tracker = tracking(store)
+    for _ in range(2):
+        load_in_vain(tracker, store)
+    tracker.apply(part(RowForm.UNCHECKED), ())
+    assert tracker.was_applied
+    assert store.get_table("t") == PLAIN_ROWS
+    assert not tracker.has_unsaved
+    assert store.get_listener_stats()["transaction"] == 1
