@@ -31,6 +31,8 @@ except ImportError as error:
 __all__ = ["RemotePersister", "create_remote_persister"]
 
 _METHODS: Final = ("POST", "PUT")
+# Servers that compress have other ETags, or only weak ones, for what they have compressed.
+_AS_IT_IS: Final = {"Accept-Encoding": "identity"}
 _TRIES: Final = 8
 _NEXT_STEPS: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "give credentials by headers= or client=",
@@ -180,7 +182,7 @@ class RemotePersister(Persister):
         return {"If-Match": self._etag or ""} if is_comparable else {}
 
     async def _read(self) -> str | None:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **_AS_IT_IS}
         if self._etag is not None:
             headers["If-None-Match"] = self._etag
         response = await self._request("GET", self._load_url, headers=headers, follow_redirects=True)
@@ -200,7 +202,9 @@ class RemotePersister(Persister):
         while True:
             await asyncio.sleep(self._poll_interval)
             try:
-                response = await self._request("HEAD", self._load_url, follow_redirects=True)
+                response = await self._request(
+                    "HEAD", self._load_url, headers=_AS_IT_IS, follow_redirects=True
+                )
             except RemoteDocumentError:
                 on_change()
                 continue

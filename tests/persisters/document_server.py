@@ -19,11 +19,13 @@ class DocumentServer:
     Args:
         file: The file; if it is not there, neither is the document.
         tells_etags: Whether it tells versions apart, and refuses to replace one that was not read.
+        compresses: Whether it has weak ETags only for whoever takes compressed answers, as nginx does.
     """
 
-    def __init__(self, file: Path, *, tells_etags: bool = True) -> None:
+    def __init__(self, file: Path, *, tells_etags: bool = True, compresses: bool = False) -> None:
         self.file = file
         self.tells_etags = tells_etags
+        self.compresses = compresses
         self.requests: list[tuple[str, int]] = []
         self.headers: list[dict[str, str]] = []
         self.failure: HTTPStatus | None = None
@@ -93,6 +95,8 @@ class DocumentServer:
             self.headers.append(dict(request.headers))
             content = self.file.read_bytes() if request.command == "GET" and status == HTTPStatus.OK else b""
             etag = self.etag() if self.tells_etags else None
+            if etag is not None and self.compresses and "gzip" in request.headers.get("Accept-Encoding", ""):
+                etag = f"W/{etag}"
         request.send_response(status)
         if etag is not None:
             request.send_header("ETag", etag)

@@ -96,9 +96,15 @@ async def test_without_etags_it_is_read_whole_and_edits_still_meet(plain_server:
     assert written(plain_server) == [{"todo": {"1": {"text": "Milk", "done": True}}}, {}]
 
 
+@pytest.mark.parametrize(
+    ("compresses", "before"), [(False, {}), (False, {"todo": {"2": {"text": "old"}}}), (True, {"todo": {}})]
+)
 async def test_nobody_writes_over_what_others_wrote_between_the_look_and_the_write(
-    server: DocumentServer,
+    server: DocumentServer, compresses: bool, before: dict[str, Any]
 ) -> None:
+    server.compresses = compresses
+    if before:
+        write(server, before)
     looked, go_on = asyncio.Event(), asyncio.Event()
 
     async def pause(request: httpx.Request) -> None:
