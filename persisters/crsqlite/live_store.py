@@ -75,7 +75,8 @@ class LiveStore:
         try:
             await self._persister.start_auto_persisting()
         except BaseException:
-            await self._persister.close()
+            # It may be tried again: what still looks for tables must not give them to this persister.
+            await self.close()
             raise
         self._listener_id = self.store.add_table_ids_listener(lambda *_: self.look_again())
         # Something may have come between the look and now.

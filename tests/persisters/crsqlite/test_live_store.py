@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from replicell.persisters import CrSqliteDatabase, CrSqlitePersister
+from replicell.persisters import CrSqliteDatabase, CrSqlitePersister, DatabaseFullError
 from replicell.persisters.crsqlite.live_store import LiveStore
 from replicell.persisters.crsqlite.schema import TableSchema, create_table
 from replicell.store import Store
@@ -98,6 +98,26 @@ class TestLiveStore:
         await db.execute("UPDATE todo SET text = 'Buy oat milk'")
         await until_store(live.store, lambda: live.store.get_cell("todo", "1", "text") == "Buy oat milk")
         await live.close()
+
+    async def test_an_opening_that_fails_leaves_nothing_behind_and_may_be_tried_again(
+        self, db: CrSqliteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        live = LiveStore(db)
+
+        async def fail(_: CrSqlitePersister) -> None:
+            await db.run(create_table, TODO)
+            live.look_again()
+            raise DatabaseFullError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(CrSqlitePersister, "start_auto_persisting", fail)
+            with pytest.raises(DatabaseFullError):
+                await live.open()
+        await live.open()
+        live.store.set_row("todo", "1", {"text": "Buy milk"})
+        await live.close()
+        assert await db.execute("SELECT * FROM todo") == [("1", "Buy milk")]
+        assert caplog.messages == []
 
     async def test_nothing_is_lost_while_tables_come_and_everybody_writes(self, db: CrSqliteDatabase) -> None:
         await db.run(create_table, TODO)
