@@ -62,7 +62,7 @@ class Reply(asyncio.Future[_T]):
                 return
             try:
                 go_on = reply.settle(transform(done.result()), None)
-            except Exception as error:
+            except BaseException as error:  # or whoever waits would wait for ever
                 go_on = reply.settle(None, error)
             go_on()
 

@@ -86,6 +86,15 @@ async def test_errors_are_passed_on() -> None:
         await outcome
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+async def test_whatever_ends_a_reply_ends_what_is_made_of_it(error: type[BaseException]) -> None:
+    reply = new_reply()
+    outcome = reply.mapped(lambda result: result + 1)
+    reply.settle(None, error())()
+    assert outcome.done()
+    assert outcome.cancelled() or isinstance(outcome.exception(), error)
+
+
 async def test_a_generators_end_is_no_error_that_a_future_takes() -> None:
     reply = new_reply()
     reply.settle(None, StopIteration())()
