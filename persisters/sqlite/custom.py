@@ -13,6 +13,7 @@ from replicell.persisters.crsqlite.cleaning import Cleaning
 from replicell.persisters.errors import ConfigError
 from replicell.persisters.persister import ErrorListener
 from replicell.persisters.sqlite.cleaning import clean_script
+from replicell.persisters.sqlite.image import STAMP_SQL
 from replicell.persisters.sqlite.mode_persister import ModePersister
 from replicell.persisters.sqlite.modes import BlindWriteLog
 from replicell.persisters.sqlite.scripts import Rows, Script, Statement
@@ -28,7 +29,6 @@ Execute: TypeAlias = Callable[[str, Sequence[Any]], Iterable[Any] | Awaitable[It
 """Runs one statement with values for its ``?`` and returns all its rows."""
 
 _MOST_BINDINGS = 900  # every SQLite takes 999
-_LOOK = "SELECT data_version, schema_version, total_changes() FROM pragma_data_version, pragma_schema_version"
 
 
 class CustomSqlitePersister(ModePersister):
@@ -97,14 +97,18 @@ class CustomSqlitePersister(ModePersister):
         return
 
     async def _poll(self, on_change: Callable[[], None]) -> None:
+        has_failed = False
         while True:
             await asyncio.sleep(self._poll_interval)
             async with self._lock:
                 try:
-                    look = await self._run(Statement(_LOOK))
+                    look = await self._run(Statement(STAMP_SQL))
                 except Exception as error:
-                    self._report(error, "cannot look for others' writes, will keep trying")
+                    if not has_failed:
+                        self._report(error, "cannot look for others' writes, will keep trying")
+                    has_failed = True
                     continue
+                has_failed = False
                 has_changed, self._look = look != self._look, look
             if has_changed:
                 on_change()
@@ -115,7 +119,7 @@ class CustomSqlitePersister(ModePersister):
             try:
                 result = await self._run_script(script)
                 # Later, others might have written already, and would not be noticed.
-                look = await self._run(Statement(_LOOK))
+                look = await self._run(Statement(STAMP_SQL))
                 await self._run(Statement("COMMIT"))
             except BaseException:
                 await self._roll_back()

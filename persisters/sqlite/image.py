@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from replicell.persisters.crsqlite.planning import TablePlan
 from replicell.store.ids import Id
 
-__all__ = ["Image", "Stamp", "Step", "TableImage", "TableStep"]
+__all__ = ["STAMP_SQL", "Image", "Stamp", "Step", "TableImage", "TableStep"]
 
 SqlRow: TypeAlias = tuple[Any, ...]
 """The values of a row's columns, as SQLite gave them."""
@@ -27,6 +27,12 @@ class Stamp(NamedTuple):
     data_version: int
     schema_version: int
     total_changes: int
+
+
+STAMP_SQL: Final = (
+    "SELECT data_version, schema_version, total_changes() FROM pragma_data_version, pragma_schema_version"
+)
+"""Reads a `Stamp`."""
 
 
 class TableImage:

@@ -11,7 +11,7 @@ from replicell.persisters.crsqlite.planning import SavePlan, plan_save
 from replicell.persisters.crsqlite.tables import MappedTable, TableMap
 from replicell.persisters.errors import UnreadableCellError
 from replicell.persisters.schema_facts import SchemaFacts
-from replicell.persisters.sqlite.image import Image, Stamp, Step
+from replicell.persisters.sqlite.image import STAMP_SQL, Image, Stamp, Step
 from replicell.persisters.sqlite.modes import HeldRows, WriteLog
 from replicell.persisters.sqlite.names import check_plain_column_name, check_plain_table_name
 from replicell.persisters.sqlite.scripts import Script, Statement
@@ -22,10 +22,6 @@ from replicell.persisters.unsaved import UnsavedChanges
 from replicell.store.ids import Id
 
 __all__ = ["TabularMode", "TabularSave"]
-
-_STAMP = """
-    SELECT data_version, schema_version, total_changes() FROM pragma_data_version, pragma_schema_version
-"""
 
 
 class TabularSave(NamedTuple):
@@ -200,7 +196,7 @@ class TabularMode:
 
 
 def _read_stamp() -> Script[Stamp]:
-    rows = yield Statement(_STAMP)
+    rows = yield Statement(STAMP_SQL)
     return Stamp(*rows[0])
 
 
