@@ -17,7 +17,7 @@ from replicell.persisters.errors import PersisterError
 from replicell.sync.access import Identity, Request, room_name
 from replicell.sync.access.gate import NO_TOKEN, Gate, Verdict, Wicket
 from replicell.sync.actions import CLOSE_CODES
-from replicell.sync.attendance import Attendance, Seat, party_of
+from replicell.sync.attendance import Attendance, Party, Seat, party_of
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts
@@ -27,6 +27,7 @@ from replicell.sync.messages import Hello, Problem, decode, encode
 from replicell.sync.overview import RoomOverview
 from replicell.sync.pages import Answer, Pages
 from replicell.sync.presence import PresencePolicy
+from replicell.sync.room_making import RoomMaking
 from replicell.sync.rooms import OpenRoom, RoomHost
 from replicell.sync.serving import ServedConnection
 from replicell.sync.transport import Transport
@@ -102,6 +103,7 @@ class Reception:
         self._validate = validate
         self._presence: PresencePolicy = presence
         self._turns = turns
+        self._making = RoomMaking(turns)
         self._clock = clock
         self.pages = pages
         self._counts = counts
@@ -189,7 +191,7 @@ class Reception:
         # Of the nameless nobody knows whether they are one: behind one address there may be many.
         turn = self._turns.enter(party if party.kind == "name" else None)
         try:
-            await self._serve(transport, wanted, identity, bucket, turn, first)
+            await self._serve(transport, wanted, identity, party, bucket, turn, first)
         finally:
             self._turns.leave(turn)
             self.attendance.return_bucket(party)
@@ -228,12 +230,13 @@ class Reception:
         transport: Transport,
         wanted: Request,
         identity: Identity,
+        party: Party,
         bucket: TokenBucket | None,
         turn: Turn,
         first: bytes | str | None,
     ) -> None:
         async with AsyncExitStack() as stack:
-            opened = await self._enter(stack, transport, wanted.room, identity)
+            opened = await self._enter(stack, transport, wanted.room, identity, party)
             if opened is None:
                 return
             served = ServedConnection(
@@ -261,12 +264,16 @@ class Reception:
                 self._served.discard(served)
 
     async def _enter(
-        self, stack: AsyncExitStack, transport: Transport, room: str, identity: Identity
+        self, stack: AsyncExitStack, transport: Transport, room: str, identity: Identity, party: Party
     ) -> OpenRoom | None:
         """Open a room until the stack is left; None, and the client is told why, if it cannot be."""
         may_make = identity.right(room) == "write"
+        entered = self._rooms.entered(room, may_make=may_make)
         try:
-            return await stack.enter_async_context(self._rooms.entered(room, may_make=may_make))
+            if not may_make or self._rooms.has(room):
+                return await stack.enter_async_context(entered)
+            async with self._making.turn(party):
+                return await stack.enter_async_context(entered)
         except TooManyRoomsError as error:
             _log.warning("room %r: %s", room, error)
             reason, text = "too_many", str(error)

@@ -160,6 +160,10 @@ class RoomHost:
         """The names of the rooms that are open."""
         return sorted(self._rooms)
 
+    def has(self, name: str) -> bool:
+        """Tell whether a room is there already, open or not."""
+        return name in self._rooms or self._census.has(name)
+
     @asynccontextmanager
     async def entered(self, name: str, *, may_make: bool = True) -> AsyncIterator[OpenRoom]:
         """Keep a room open for the length of the block.
