@@ -15,6 +15,7 @@ from replicell.persisters.content import LoadedContent, LoadedTable, SaveResult
 from replicell.persisters.errors import PersisterClosedError, PersisterError
 from replicell.persisters.interval import Interval
 from replicell.persisters.replies import at_once
+from replicell.persisters.row_blocks import ROWS_A_BLOCK
 from replicell.persisters.status import Progress, ProgressListener, Status
 from replicell.persisters.subscription import Subscription
 from replicell.persisters.tracking import ChangeTracker
@@ -258,7 +259,7 @@ class Operations(ABC):
             done += part.row_count
             self._tell_progress(Status.LOADING, done, total)
             await asyncio.sleep(0)
-        for _ in self._tracker.note_whole(unknown, _ROWS_A_SLICE):
+        for _ in self._tracker.note_whole(unknown, ROWS_A_BLOCK):
             await asyncio.sleep(0)
         self._on_applied(content)
         return True

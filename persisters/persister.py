@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 
 from replicell.persisters.errors import PersisterClosedError
 from replicell.persisters.operations import Action, ErrorListener, Operations
+from replicell.persisters.row_blocks import ROWS_A_BLOCK
 from replicell.persisters.status import ProgressListener, Status, StatusListeners
 from replicell.persisters.tracking import ChangeTracker
 from replicell.persisters.turns import Turns
@@ -21,8 +22,6 @@ StatusListener: TypeAlias = Callable[["Persister", Status], object]
 InitialContent: TypeAlias = (
     tuple[Mapping[Id, Any], Mapping[Id, Any]] | list[Any] | Callable[[], tuple[Any, Any] | list[Any]]
 )
-
-_ROWS_A_SLICE = 500
 
 
 class Persister(Operations):
@@ -163,7 +162,7 @@ class Persister(Operations):
             PersisterError: the medium cannot be written; the changes are kept.
         """
         self._begin_use()
-        for _ in self._tracker.note_never_saved(_ROWS_A_SLICE):
+        for _ in self._tracker.note_never_saved(ROWS_A_BLOCK):
             await asyncio.sleep(0)
         await self.flush()
         return self

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 import apsw
 
+from replicell.persisters.crsqlite.identifiers import quote
+
 __all__ = ["Affinity", "Catalog", "CatalogTable"]
 
 Affinity: TypeAlias = Literal["INTEGER", "TEXT", "BLOB", "REAL", "NUMERIC"]
@@ -31,6 +33,8 @@ class CatalogTable:
         name: The table's name, exact case.
         key: Affinity of each key column by name, in PRIMARY KEY order.
         columns: Affinity of each other column by name.
+        plain_columns: Those of them that keep every value as it is.
+        defaults: The SQL of each column's default value, for those that have one.
         stale_cells_sql: A row's internal number and the columns left over from an earlier life: bindings (key
             values...).
         versions_sql: db_versions above a version up to another, without an author: bindings (since, until,
@@ -38,9 +42,7 @@ class CatalogTable:
         row_sql: All changes of one row: bindings (key values...).
         changes_sql: The changes after a clock position: bindings (version, key, column, until, author's site
             id, limit).
-        plain_columns: Those of them that keep every value as it is.
-        defaults: The SQL of each column's default value, for those that have one.
-        local_version_sql: A cell's col_version: bindings (packed key's values..., column).
+        local_version_sql: A cell's col_version: bindings (key values..., column).
     """
 
     name: str
@@ -166,7 +168,7 @@ def _affinity(declared_type: str) -> Affinity:
 
 
 def _versions_sql(table: str) -> str:
-    clock = _quoted(table + _CLOCK_SUFFIX)
+    clock = quote(table + _CLOCK_SUFFIX)
     return (
         f"SELECT db_version FROM {clock}"
         f" WHERE db_version > ? AND db_version <= ? AND site_id IS NOT {_ORDINAL}"
@@ -188,36 +190,36 @@ def _row_sql(table: str, key: list[str], columns: list[str]) -> str:
 
 
 def _select_sql(table: str, key: list[str], columns: list[str]) -> str:
-    clock, keys = _quoted(table + _CLOCK_SUFFIX), _quoted(table + "__crsql_pks")
-    packed = ", ".join(f"pks.{_quoted(name)}" for name in key)
-    same_row = " AND ".join(f"base.{_quoted(name)} = pks.{_quoted(name)}" for name in key)
-    values = " ".join(f"WHEN {_literal(name)} THEN base.{_quoted(name)}" for name in columns)
+    clock, keys = quote(table + _CLOCK_SUFFIX), quote(table + "__crsql_pks")
+    packed = ", ".join(f"pks.{quote(name)}" for name in key)
+    same_row = " AND ".join(f"base.{quote(name)} = pks.{quote(name)}" for name in key)
+    values = " ".join(f"WHEN {_literal(name)} THEN base.{quote(name)}" for name in columns)
     value = f"CASE clock.col_name {values} END" if values else "NULL"
     return (
         f"SELECT crsql_pack_columns({packed}), clock.col_name, {value}, clock.col_version,"
         " coalesce(life.col_version, 1), clock.seq, clock.db_version, clock.key"
         f" FROM {clock} AS clock"
         f" JOIN {keys} AS pks ON pks.__crsql_key = clock.key"
-        f" LEFT JOIN {_quoted(table)} AS base ON {same_row}"
+        f" LEFT JOIN {quote(table)} AS base ON {same_row}"
         f" LEFT JOIN {clock} AS life ON life.key = clock.key AND life.col_name = '-1'"
     )
 
 
 def _local_version_sql(table: str, key: list[str]) -> str:
-    clock = _quoted(table + _CLOCK_SUFFIX)
+    clock = quote(table + _CLOCK_SUFFIX)
     return f"SELECT col_version FROM {clock} WHERE key = {_row_number_sql(table, key)} AND col_name = ?"
 
 
 def _stale_cells_sql(table: str, key: list[str]) -> str:
     return (
-        f"SELECT key, col_name FROM {_quoted(table + _CLOCK_SUFFIX)}"
+        f"SELECT key, col_name FROM {quote(table + _CLOCK_SUFFIX)}"
         f" WHERE key = {_row_number_sql(table, key)} AND col_version = 0 AND col_name IS NOT '-1'"
     )
 
 
 def _row_number_sql(table: str, key: list[str]) -> str:
-    same_key = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
-    return f"(SELECT __crsql_key FROM {_quoted(table + '__crsql_pks')} WHERE {same_key})"
+    same_key = " AND ".join(f"{quote(name)} IS ?" for name in key)
+    return f"(SELECT __crsql_key FROM {quote(table + '__crsql_pks')} WHERE {same_key})"
 
 
 def _latest_sql(tables: Iterable[str]) -> str:
@@ -227,13 +229,9 @@ def _latest_sql(tables: Iterable[str]) -> str:
         " WHERE key = 'pre_compact_dbversion'"
     )
     clocks = (
-        f"SELECT {_literal(name)}, max(db_version) FROM {_quoted(name + _CLOCK_SUFFIX)}" for name in tables
+        f"SELECT {_literal(name)}, max(db_version) FROM {quote(name + _CLOCK_SUFFIX)}" for name in tables
     )
     return " UNION ALL ".join([*clocks, floor])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

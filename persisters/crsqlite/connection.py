@@ -18,7 +18,7 @@ from replicell.persisters.sqlite.connection import translated
 
 __all__ = [
     "close_connection",
-    "forget_undone_tables",
+    "forget_undone_schema",
     "open_connection",
     "record_local_writes",
     "transaction",
@@ -93,7 +93,7 @@ def record_local_writes(connection: apsw.Connection) -> None:
     connection.execute("SELECT crsql_internal_sync_bit(0)").fetchall()
 
 
-def forget_undone_tables(connection: apsw.Connection) -> None:
+def forget_undone_schema(connection: apsw.Connection) -> None:
     """Let writes succeed again after a transaction that changed the schema was rolled back.
 
     cr-sqlite keeps a statement over all replicated tables, and what their columns are, which it makes anew

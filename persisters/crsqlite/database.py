@@ -11,7 +11,7 @@ import apsw
 from replicell.persisters.crsqlite.adopting import adopt_table
 from replicell.persisters.crsqlite.connection import (
     close_connection,
-    forget_undone_tables,
+    forget_undone_schema,
     open_connection,
     record_local_writes,
     transaction,
@@ -64,11 +64,11 @@ class CrSqliteEngine(SqliteEngine):
         self._has_failed = True
 
     def before_writing(self, connection: apsw.Connection) -> None:
-        """Have cr-sqlite forget tables whose creation was rolled back."""
+        """Have cr-sqlite forget tables and columns whose creation was rolled back."""
         if self._has_failed:
             # While the disk is full this fails as well, and so will whatever is to be written.
             with suppress(apsw.Error):
-                forget_undone_tables(connection)
+                forget_undone_schema(connection)
                 self._has_failed = False
 
 

@@ -2,9 +2,9 @@
 
 A cursor says "I have everything of yours up to version n". That is only true of the very history it was taken
 from: after a backup was restored, or a file was copied and both copies went on, the same version number means
-    different rows. So each
-opening of a file appends an epoch (a random id and the version at which it starts), a cursor names the epoch
-in which it was taken, and the owner of the history can tell whether that is still its own past::
+different rows. So each opening of a file appends an epoch (a random id and the version at which it starts), a
+cursor names the epoch in which it was taken, and the owner of the history can tell whether that is still its
+own past::
 
     epochs of the file    e1 (0) ── e2 (40) ── e3 (55) ──►
     cursor (e2, 50)       known: e2 ended at 55

@@ -18,7 +18,7 @@ from replicell.persisters import (
 )
 from replicell.persisters.crsqlite.connection import (
     close_connection,
-    forget_undone_tables,
+    forget_undone_schema,
     open_connection,
     transaction,
 )
@@ -176,7 +176,7 @@ def test_a_table_whose_creation_was_undone_keeps_merges_from_succeeding_until_it
         other.execute("INSERT INTO todo VALUES ('2', 1)")
     change = ("todo", pack_key(["9"]), "-1", None, 2, 0, b"s" * 16, 2, 0)
     if is_put_in_order:
-        forget_undone_tables(connection)
+        forget_undone_schema(connection)
         with transaction(connection):
             connection.execute("INSERT INTO crsql_changes VALUES (?,?,?,?,?,?,?,?,?)", change)
     else:  # which is cr-sqlite's own doing
@@ -198,7 +198,7 @@ def test_rows_can_be_written_again_after_a_new_column_was_undone(file: Path) -> 
             _ = 1 // 0
         with pytest.raises(apsw.SQLError, match="expected"), transaction(connection):
             connection.execute("UPDATE todo SET rank = 2")
-        forget_undone_tables(connection)
+        forget_undone_schema(connection)
         with transaction(connection):
             connection.execute("UPDATE todo SET rank = 3")
         assert connection.execute("SELECT * FROM todo").fetchall() == [("1", "x", 3)]
