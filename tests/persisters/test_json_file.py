@@ -162,27 +162,23 @@ async def test_its_own_writes_are_not_loaded(path: Path) -> None:
         assert persister.get_stats() == {"loads": 2, "saves": 20}
 
 
+BROKEN = (
+    "{", "[1,2]", '{"todo": {}}', '[{"todo": {"1": 5}}, {}]', "[{}, []]", "[{},{},{}]", "null", "\ufffd"
+)  # fmt: skip
+MERGEABLE = '[[{"t":[{"1":[{"a":["x","Nl",1]},"",0]},"",0]},"",0],[{},"",0]]'
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["{", "[1,2]", '{"todo": {}}', '[{"todo": {"1": 5}}, {}]', "[{}, []]", "[{},{},{}]", "null", "\ufffd"],
+    ("text", "reason"), [*((text, "") for text in BROKEN), (MERGEABLE, ".*MergeableStore")]
 )
-async def test_a_broken_file_is_reported_and_never_overwritten(path: Path, text: str) -> None:
+async def test_a_file_that_holds_no_plain_store_is_reported_and_never_overwritten(
+    path: Path, text: str, reason: str
+) -> None:
     write(path, text)
     async with create_json_file_persister(create_store().set_value("a", 1), path) as persister:
-        with pytest.raises(ContentFormatError, match=r"todo\.json .*left as it is"):
+        with pytest.raises(ContentFormatError, match=rf"todo\.json {reason}.*left as it is"):
             await persister.load()
-        with pytest.raises(ContentFormatError, match=r"todo\.json .*left as it is"):
-            await persister.save()
-    assert read(path) == text
-
-
-async def test_what_tinybases_mergeable_store_has_written_is_named_and_never_overwritten(path: Path) -> None:
-    text = '[[{"t":[{"1":[{"a":["x","Nl",1]},"",0]},"",0]},"",0],[{},"",0]]'
-    write(path, text)
-    async with create_json_file_persister(create_store().set_value("a", 1), path) as persister:
-        with pytest.raises(ContentFormatError, match=r"MergeableStore.*left as it is"):
-            await persister.load()
-        with pytest.raises(ContentFormatError, match=r"MergeableStore.*left as it is"):
+        with pytest.raises(ContentFormatError, match=rf"todo\.json {reason}.*left as it is"):
             await persister.save()
     assert read(path) == text
 

@@ -7,12 +7,14 @@ prints its course.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.persisters.faults.history import History
 from tests.persisters.faults.plan import MEDIA, make_plan
+from tests.simulation.playing import played
 
 HISTORIES = 60
 A_TEST = 5
@@ -23,33 +25,25 @@ TROUBLES = (
 )  # fmt: skip
 
 
+def play(medium: str, seed: int, folder: Path) -> History:
+    command = f'tests.persisters.faults --medium "{medium}" --seeds {seed}'
+    return played(partial(History, make_plan(medium, seed)), folder, command)
+
+
 @pytest.mark.parametrize("first", range(0, HISTORIES, A_TEST))
 @pytest.mark.parametrize("medium", MEDIA)
 def test_nothing_that_was_flushed_is_lost_and_all_agree_in_the_end(
     medium: str, first: int, tmp_path: Path
 ) -> None:
     for seed in range(first, first + A_TEST):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        history = History(make_plan(medium, seed), folder)
-        try:
-            history.run()
-        except Exception as error:
-            course = "\n".join(history.trace)
-            pytest.fail(
-                f"{course}\n{type(error).__name__}: {error}\n"
-                f'replay it with: python -m tests.persisters.faults --medium "{medium}" --seeds {seed}'
-            )
+        play(medium, seed, tmp_path / str(seed))
 
 
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses = []
     for medium in MEDIA:
         for seed in range(6):
-            folder = tmp_path / f"{medium} {seed}"
-            folder.mkdir()
-            history = History(make_plan(medium, seed), folder)
-            history.run()
+            history = play(medium, seed, tmp_path / f"{medium} {seed}")
             courses.append("\n".join(history.trace))
     assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
 
@@ -60,9 +54,7 @@ def test_a_seed_decides_everything(medium: str, seed: int, tmp_path: Path) -> No
     courses = []
     for attempt in ("once", "twice"):
         folder = tmp_path / attempt
-        folder.mkdir()
-        history = History(make_plan(medium, seed), folder)
-        history.run()
+        history = play(medium, seed, folder)
         courses.append([line.replace(str(folder), "") for line in history.trace])
     assert courses[0] == courses[1]
     assert len(courses[0]) > 20
