@@ -37,7 +37,12 @@ class Transport(Protocol):
         ...
 
     def send_at_once(self, frame: bytes | str) -> bool:
-        """Send a frame if that is possible without waiting, and nothing else waits; False if it is not."""
+        """Send a frame if that is possible without waiting, and nothing else waits.
+
+        Returns:
+            False if it was not sent: `send` waits until there is room, or raises `lost` if there is no
+            connection any more.
+        """
         ...
 
     async def send(self, frame: bytes | str) -> None:
@@ -124,7 +129,10 @@ class WebsocketTransport:
 
     def send_at_once(self, frame: bytes | str) -> bool:
         """See `Transport.send_at_once`."""
-        if self._websocket.transport.get_write_buffer_size():
+        transport = self._websocket.transport
+        # A socket that has failed tells its connection in the next turn of the loop, and logs what is written
+        # to it until then.
+        if transport.is_closing() or transport.get_write_buffer_size():
             return False
         broadcast((self._websocket,), frame)
         return True

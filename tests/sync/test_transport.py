@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -112,6 +113,26 @@ async def test_text_and_messages_in_pieces_are_given_to_who_reads() -> None:
 
     assert reader.frames == ["text", b"in three pieces", b"alone"]
     assert reader.taken == [b"alone"]
+
+
+async def test_nothing_is_sent_at_once_to_a_socket_that_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    told: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+
+    async def handle(websocket: ServerConnection) -> None:
+        transport = WebsocketTransport(websocket)
+        # As when a write finds that the other side is gone; the connection hears of it in the next turn.
+        websocket.transport.abort()
+        told.set_result([transport.send_at_once(b"frame") for _ in range(ALL)])
+        await websocket.wait_closed()
+        with pytest.raises(transport.lost):
+            await transport.send(b"frame")
+
+    async with serve(handle, "127.0.0.1", 0, create_connection=Connection) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}"):
+            assert await asyncio.wait_for(told, PATIENCE) == [False] * ALL
+
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_a_connection_that_cannot_hand_over_is_refused() -> None:
