@@ -46,6 +46,7 @@ from replicell.sync.messages import (
     Ready,
     Renewed,
     Row,
+    Schema,
     TableAnnouncement,
     Token,
     Welcome,
@@ -228,6 +229,8 @@ class ServerSession(Session):
                 self._job("read", read, partial(self._row_read, number))
             case Present(state) if self.state == "live":
                 self._showing.take(state)
+            case Schema() if self.state == "live" and not self._access.write:
+                self._problem("read_only", "tables are not taken from this client: it may only read")
             case _:
                 super()._on_message(message)
 

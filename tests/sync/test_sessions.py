@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from replicell.persisters.crsqlite.schema import TableSchema, add_columns
+from replicell.persisters.crsqlite.schema import TableSchema, add_columns, read_schema
 from replicell.sync.actions import SessionOptions
 from replicell.sync.messages import (
     PROTOCOL,
@@ -23,6 +23,7 @@ from replicell.sync.messages import (
     Ready,
     Resend,
     Schema,
+    TableAnnouncement,
     Welcome,
 )
 from replicell.sync.room import Room
@@ -250,6 +251,17 @@ def test_a_read_only_clients_changes_are_not_taken(world: World) -> None:
 
     assert [problem.code for problem in link.server_end.said(Problem)] == ["read_only"]
     assert world.server.rows() == {}
+
+
+def test_a_read_only_client_makes_no_tables(world: World) -> None:
+    link = world.link(world.site(), access=Access(write=False))
+
+    tell(link.server, Schema([TableAnnouncement("mine", ["id"], ["text"], ["TEXT"])]))
+    settle(link)
+
+    assert [problem.code for problem in link.server_end.said(Problem)] == ["read_only"]
+    assert "mine" not in read_schema(world.server.conn)
+    assert link.server.state == "live"
 
 
 def test_a_copy_that_went_another_way_is_found_out_by_itself(world: World, tmp_path: Path) -> None:
