@@ -71,6 +71,10 @@ class Replicator(Protocol):
         """See `Room.when_replicated`."""
         ...
 
+    def changed(self) -> None:
+        """Somebody else than a session has written to the database."""
+        ...
+
     def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
         """Return the version up to which a client has everything, by its cursors at other nodes (read)."""
         ...

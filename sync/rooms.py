@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +46,6 @@ class OpenRoom:
     def __init__(self, name: str, db: CrSqliteDatabase) -> None:
         self.name = name
         self.db = db
-        self.users = 0
         self.link: RoomLink | None = None
         self._server_room: ServerRoom | None = None
         self.snapshots = SnapshotShelf(db.path)
@@ -99,9 +100,16 @@ class OpenRoom:
         raise RuntimeError(f"a server does not begin with a snapshot: {snapshot.path}")
 
     async def close(self) -> None:
-        """Close the database, and remove the snapshots that were made of it."""
-        await self.snapshots.close()
-        await self.db.close()
+        """End the server's code, bring what is new to the other nodes, and close the database: each of it,
+        whatever becomes of the others."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.db.close)
+            stack.push_async_callback(self.snapshots.close)
+            if self.link is not None:
+                stack.push_async_callback(self.link.close)
+                stack.push_async_callback(self.link.drain, _DRAIN_SECONDS)
+            if self._server_room is not None:
+                await self._server_room.close()
 
     def _emit(self, action: Action) -> None:
         match action:
@@ -113,8 +121,8 @@ class OpenRoom:
     def _on_change(self, change: DatabaseChange) -> None:
         if change.origin is not self:
             self.room.changed()
-            if self.link is not None:
-                self.link.changed()
+            if self.room.replicator is not None:
+                self.room.replicator.changed()
 
 
 class RoomHost:
@@ -152,8 +160,9 @@ class RoomHost:
         """What runs in each room that is opened."""
         self._rooms: dict[str, asyncio.Task[OpenRoom]] = {}
         self._census = RoomCensus(data_dir, limits.rooms, lambda: self._rooms)
+        self._users: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._closers: set[asyncio.Task[None]] = set()
+        self._closers: dict[str, asyncio.Task[None]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -178,17 +187,17 @@ class RoomHost:
             ReplicellError: It cannot be opened.
             OSError: It cannot be opened.
         """
-        opened = await self._acquire(name, may_make)
-        opened.users += 1
-        # Another one may have come and gone while this one waited for the room to be opened.
-        self._keep(name)
+        # From before it is open: others may come and go meanwhile, and who waits for it may give up.
+        self._users[name] += 1
         try:
-            yield opened
+            yield await self._acquire(name, may_make)
         finally:
-            opened.users -= 1
-            if opened.users == 0 and name in self._rooms:
-                loop = asyncio.get_running_loop()
-                self._timers[name] = loop.call_later(self._idle_seconds, self._close_idle, name)
+            self._users[name] -= 1
+            if not self._users[name]:
+                del self._users[name]
+                if name in self._rooms:
+                    loop = asyncio.get_running_loop()
+                    self._timers[name] = loop.call_later(self._idle_seconds, self._close_idle, name)
 
     async def close(self) -> None:
         """Close all rooms."""
@@ -198,7 +207,7 @@ class RoomHost:
         for name in list(self._rooms):
             self._start_closing(name)
         if self._closers:
-            await asyncio.wait(self._closers)
+            await asyncio.wait(self._closers.values())
 
     async def _acquire(self, name: str, may_make: bool) -> OpenRoom:
         if name not in self._rooms:
@@ -212,15 +221,18 @@ class RoomHost:
         opening = self._rooms.get(name)
         if opening is None:
             self._make_room_for_another()
-            opening = asyncio.get_running_loop().create_task(self._open(name))
-            self._rooms[name] = opening
-        try:
-            # One opener for all who wait: a client that gives up must not take it away from the others.
-            return await asyncio.shield(opening)
-        except Exception:
-            if self._rooms.get(name) is opening:
-                del self._rooms[name]
-            raise
+            work = self._open(name, after=self._closers.get(name))
+            opening = self._rooms[name] = asyncio.get_running_loop().create_task(work)
+            opening.add_done_callback(partial(self._opened, name))
+        # One opener for all who wait: a client that gives up must not take it away from the others.
+        return await asyncio.shield(opening)
+
+    def _opened(self, name: str, opening: asyncio.Task[OpenRoom]) -> None:
+        """Forget a room that could not be opened, so that it is tried again when somebody comes."""
+        has_failed = opening.cancelled() or opening.exception() is not None
+        if has_failed and self._rooms.get(name) is opening:
+            del self._rooms[name]
+            self._keep(name)
 
     def _keep(self, name: str) -> None:
         """Do not close a room that has been idle."""
@@ -242,7 +254,10 @@ class RoomHost:
             self._timers.pop(idle).cancel()
             self._start_closing(idle)
 
-    async def _open(self, name: str) -> OpenRoom:
+    async def _open(self, name: str, after: asyncio.Task[None] | None) -> OpenRoom:
+        if after is not None:
+            # Its code must not run twice at a time, nor two links follow its log.
+            await asyncio.wait([after])
         path = self._data_dir / room_file_name(name)
         await self._node.prepare(name, path)
         opened = OpenRoom(name, CrSqliteDatabase(path))
@@ -269,17 +284,16 @@ class RoomHost:
 
     def _start_closing(self, name: str) -> None:
         closer = asyncio.get_running_loop().create_task(self._close_room(name, self._rooms.pop(name)))
-        self._closers.add(closer)
-        closer.add_done_callback(self._closers.discard)
+        self._closers[name] = closer
+        closer.add_done_callback(partial(self._closed, name))
+
+    def _closed(self, name: str, closer: asyncio.Task[None]) -> None:
+        if self._closers.get(name) is closer:
+            del self._closers[name]
 
     async def _close_room(self, name: str, opening: asyncio.Task[OpenRoom]) -> None:
         try:
-            opened = await opening
-            await opened.server_room.close()
-            if opened.link is not None:
-                await opened.link.drain(_DRAIN_SECONDS)
-                await opened.link.close()
-            await opened.close()
+            await (await opening).close()
             _log.info("room %r is closed", name)
         except Exception:
             _log.exception("room %r could not be closed properly", name)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.live_store import LiveStore
@@ -28,6 +28,8 @@ _log = logging.getLogger("replicell.sync.server")
 
 _FAREWELL_SECONDS: Final = 5.0
 """How long cancelled code may take to end."""
+_LAST_WORDS_SECONDS: Final = 30.0
+"""How long each function may take that is called at the end."""
 
 RoomHandler: TypeAlias = Callable[["ServerRoom"], object]
 """A function, plain or async, that is given a room when it is loaded."""
@@ -120,7 +122,7 @@ class ServerRoom:
 
     def on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Have a function, plain or async, called without arguments when the room is unloaded; the last one
-        first. The store can still be written then."""
+        first. The store can still be written then. One that takes longer than 30 seconds is cancelled."""
         self._callbacks.append(callback)
         return callback
 
@@ -130,12 +132,15 @@ class ServerRoom:
         Raises:
             PersisterError: The room's database cannot be read.
         """
-        if self._loading is None:
-            self._loading = asyncio.get_running_loop().create_task(self._load())
+        loading = self._loading
+        if loading is None:
+            loading = self._loading = asyncio.get_running_loop().create_task(self._load())
         try:
-            await asyncio.shield(self._loading)
+            await asyncio.shield(loading)
         except Exception:
-            self._loading = None
+            # Unless another one who waited for it too has begun anew already.
+            if self._loading is loading:
+                self._loading = None
             raise
         return self
 
@@ -161,14 +166,13 @@ class ServerRoom:
 
     async def close(self) -> None:
         """End all code and save what it has written; called by the server."""
-        for task in self._tasks:
+        code = list(self._tasks)
+        for task in code:
             task.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_FAREWELL_SECONDS)
-            for task in late:
-                _log.error("room %r: %s does not end although it was cancelled", self._name, task.get_name())
+        await self._see_end(code, _FAREWELL_SECONDS, "does not end although it was cancelled")
         for callback in reversed(self._callbacks):
-            await self._call(callback, ())
+            last = self._start(self._call(callback, ()), _name(callback))
+            await self._see_end([last], _LAST_WORDS_SECONDS, "takes too long to end and is cancelled")
         self._callbacks.clear()
         if self._loading is not None:
             await asyncio.wait([self._loading])
@@ -177,6 +181,14 @@ class ServerRoom:
             await self._live.close()
         except PersisterError as error:
             _log.error("room %r: what server code wrote last could not be saved: %s", self._name, error)
+
+    async def _see_end(self, tasks: Sequence[asyncio.Task[None]], seconds: float, complaint: str) -> None:
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+            _log.error("room %r: %s %s", self._name, task.get_name(), complaint)
 
     async def _load(self) -> None:
         await self._live.open()
@@ -205,11 +217,11 @@ class ServerRoom:
         except Exception:
             _log.exception("room %r: server code %s failed", self._name, _name(function))
 
-    def _start(self, work: Awaitable[None], name: str) -> None:
-        task = asyncio.ensure_future(work)
-        task.set_name(name)
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _name(function: Callable[..., object]) -> str:

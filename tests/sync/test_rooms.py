@@ -20,15 +20,27 @@ from replicell.sync.errors import NoRoomError, TooManyRoomsError
 from replicell.sync.limits import Limits
 from replicell.sync.room_census import RoomCensus
 from replicell.sync.rooms import OpenRoom, RoomHost
-from replicell.sync.server_code import ServerCode
-from tests.sync.support import Clock
+from replicell.sync.server_code import ServerCode, ServerRoom
+from replicell.sync.snapshot_shelf import SnapshotShelf
+from tests.sync.support import PATIENCE, Clock
+
+
+def host_in(
+    folder: Path, *, idle_seconds: float = 1000, limits: Limits | None = None, node: Node | None = None
+) -> RoomHost:
+    return RoomHost(
+        folder,
+        schema_policy="auto",
+        options=SessionOptions(),
+        limits=limits or Limits(),
+        idle_seconds=idle_seconds,
+        node=node,
+    )
 
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[RoomHost]:
-    made = RoomHost(
-        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(), idle_seconds=1000
-    )
+    made = host_in(tmp_path)
     yield made
     await made.close()
 
@@ -91,9 +103,7 @@ async def test_an_idle_room_stays_open_for_a_while_and_is_closed_with_the_host(h
 async def test_a_room_stays_open_for_who_came_while_it_was_opened_and_another_left_at_once(
     tmp_path: Path,
 ) -> None:
-    host = RoomHost(
-        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(), idle_seconds=0.0
-    )
+    host = host_in(tmp_path, idle_seconds=0.0)
     stays, idle = asyncio.Event(), asyncio.Event()
 
     async def leave_at_once() -> None:
@@ -160,9 +170,7 @@ async def test_a_room_that_was_removed_makes_place_for_another(tmp_path: Path) -
 
 
 async def test_clients_that_come_together_make_no_more_rooms_than_there_may_be(tmp_path: Path) -> None:
-    host = RoomHost(
-        tmp_path, schema_policy="auto", options=SessionOptions(), limits=Limits(rooms=3), idle_seconds=1000
-    )
+    host = host_in(tmp_path, limits=Limits(rooms=3))
 
     async def enter(name: str) -> bool:
         try:
@@ -195,19 +203,132 @@ async def test_server_code_or_other_nodes_may_have_what_a_room_without_a_file_ho
     host: RoomHost, tmp_path: Path
 ) -> None:
     host.code.append(ServerCode(lambda room: None, False))
-    node = RoomHost(
-        tmp_path / "node",
-        schema_policy="auto",
-        options=SessionOptions(),
-        limits=Limits(),
-        idle_seconds=1000,
-        node=Node(InProcessBackplane()),
-    )
+    node = host_in(tmp_path / "node", node=Node(InProcessBackplane()))
     (tmp_path / "node").mkdir()
     for each in (host, node):
         async with each.entered("room", may_make=False) as opened:
             assert opened.db.is_open
     await node.close()
+
+
+class SlowNode(Node):
+    """Opens rooms when it may, or fails to; and tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.fails = False
+
+    async def prepare(self, name: str, path: Path) -> None:
+        self.is_asked.set()
+        await self.may_go_on.wait()
+        if self.fails:
+            raise OSError("no space left")
+
+
+async def test_a_room_that_all_who_waited_for_have_left_is_closed_like_any_idle_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, close = asyncio.Event(), OpenRoom.close
+
+    async def tell_of_close(room: OpenRoom) -> None:
+        await close(room)
+        closed.set()
+
+    monkeypatch.setattr(OpenRoom, "close", tell_of_close)
+    node = SlowNode()
+    host = host_in(tmp_path, idle_seconds=0.0, node=node)
+    await give_up(host, node)
+    assert host.names in (["room"], [])
+
+    node.may_go_on.set()
+
+    await asyncio.wait_for(closed.wait(), PATIENCE)
+    assert host.names == []
+    await host.close()
+
+
+async def test_a_room_that_could_not_be_opened_when_nobody_waited_any_more_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    before = asyncio.all_tasks()
+    node = SlowNode()
+    host = host_in(tmp_path, node=node)
+    await give_up(host, node)
+    node.fails = True
+    node.may_go_on.set()
+    await asyncio.wait(asyncio.all_tasks() - before)
+    assert host.names == []
+
+    node.fails = False
+    async with host.entered("room") as opened:
+        assert opened.db.is_open
+    await host.close()
+
+
+async def give_up(host: RoomHost, node: SlowNode) -> None:
+    """Ask for a room and leave before it is open."""
+
+    async def enter() -> None:
+        async with host.entered("room"):
+            pass
+
+    waiting = asyncio.create_task(enter())
+    await node.is_asked.wait()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+async def test_a_room_is_not_opened_again_before_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    closes, may_close, close = asyncio.Event(), asyncio.Event(), OpenRoom.close
+
+    async def close_when_told(room: OpenRoom) -> None:
+        closes.set()
+        await may_close.wait()
+        await close(room)
+        events.append("closed")
+
+    monkeypatch.setattr(OpenRoom, "close", close_when_told)
+    host = host_in(tmp_path, idle_seconds=0.0)
+
+    async def enter() -> None:
+        async with host.entered("room"):
+            events.append("entered")
+
+    await enter()
+    await closes.wait()
+    again = asyncio.create_task(enter())
+    done, _ = await asyncio.wait([again], timeout=0.2)
+    assert not done
+    may_close.set()
+    await asyncio.wait_for(again, PATIENCE)
+    await host.close()
+
+    assert events == ["entered", "closed", "entered", "closed"]
+
+
+async def test_whatever_fails_when_a_room_is_closed_the_rest_of_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ServerRoom, "close", fail)
+    monkeypatch.setattr(SnapshotShelf, "close", fail)
+    before = asyncio.all_tasks()
+    host = host_in(tmp_path, node=Node(InProcessBackplane()))
+    async with host.entered("room") as opened:
+        assert opened.link is not None
+
+    await host.close()
+
+    assert not opened.db.is_open
+    assert asyncio.all_tasks() == before
+    assert "room 'room' could not be closed properly" in caplog.text
 
 
 def test_a_room_that_is_not_open_has_no_content(tmp_path: Path) -> None:

@@ -102,6 +102,29 @@ class TestInRooms:
         await again.wait_until_synced(PATIENCE)
         assert await db.execute("SELECT text FROM log") == [("closed",)]
 
+    async def test_what_is_called_at_the_end_of_a_room_does_not_keep_it_open_for_ever(
+        self, open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("replicell.sync.server_code._LAST_WORDS_SECONDS", 0.05)
+        server = await open_server(row_id_column="id")
+        is_cancelled = asyncio.Event()
+
+        async def never_end() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                is_cancelled.set()
+
+        async with server.open_room("home") as room:
+            room.on_close(lambda: room.store.set_row("log", "1", {"text": "also called"}))
+            room.on_close(never_end)
+
+        await asyncio.wait_for(server.close(), PATIENCE)
+
+        await asyncio.wait_for(is_cancelled.wait(), PATIENCE)
+        assert f"room 'home': {never_end.__qualname__} takes too long to end" in caplog.text
+        assert room.store.get_cell("log", "1", "text") == "also called"
+
     async def test_code_that_raises_is_logged_with_the_rooms_name_and_hurts_nobody(
         self,
         open_server: OpenServer,

@@ -26,6 +26,9 @@ class LateReplicator:
         self.settled = False
         self.waiting.append(confirmed)
 
+    def changed(self) -> None:
+        self.settled = False
+
     def translate(self, conn: apsw.Connection, cursors: Sequence[Cursor]) -> int:
         self.asked.append(cursors)
         return self.version

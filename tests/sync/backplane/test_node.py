@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
+from replicell.persisters.crsqlite.schema import create_table
+from replicell.sync.actions import SessionOptions
 from replicell.sync.backplane import BackplaneError, InProcessBackplane, LinkOptions, RoomLog
+from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.node import Node
 from replicell.sync.backplane.snapshots import save_snapshot
+from replicell.sync.limits import Limits
+from replicell.sync.rooms import RoomHost
 from tests.sync.backplane.conftest import QUICK_LINK
 from tests.sync.backplane.node_sites import journaled
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
-from tests.sync.support import PATIENCE, has_rows, put, rows
+from tests.sync.support import PATIENCE, TODO, has_rows, put, rows
 
 LONG = 1000.0
 """So many seconds nothing may come; the clock is moved on by hand."""
@@ -98,6 +104,47 @@ async def test_a_room_whose_log_is_lost_while_it_is_looked_for_begins_empty(tmp_
     path = tmp_path / "room.db"
     await Node(Forgetful()).prepare("room", path)
     assert not path.exists()
+
+
+async def test_what_another_program_writes_while_a_room_catches_up_goes_to_the_other_nodes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_followed, may_be_served = asyncio.Event(), asyncio.Event()
+
+    async def catch_up(link: RoomLink) -> bool:
+        assert await link.drain(PATIENCE)
+        is_followed.set()
+        await may_be_served.wait()
+        return True
+
+    monkeypatch.setattr(RoomLink, "catch_up", catch_up)
+    hub = InProcessBackplane()
+    host = RoomHost(
+        tmp_path,
+        schema_policy="auto",
+        options=SessionOptions(),
+        limits=Limits(),
+        idle_seconds=0.0,
+        node=Node(hub),
+    )
+
+    async def enter() -> None:
+        async with host.entered("room"):
+            pass
+
+    async with asyncio.timeout(PATIENCE):
+        entering = asyncio.create_task(enter())
+        await is_followed.wait()
+        async with CrSqliteDatabase(tmp_path / "room.db") as other:
+            await other.run(create_table, TODO)
+            await put(other, "1", "x")
+        log = await hub.open_room("room")
+        async with aclosing(log.follow(0)) as coming:
+            assert await anext(coming)
+        await log.close()
+        may_be_served.set()
+        await entering
+        await host.close()
 
 
 async def test_a_snapshot_may_take_any_time_as_long_as_it_gets_on(
