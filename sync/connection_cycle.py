@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl as ssl_module
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
 from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.copies import BadCopyError
 from replicell.persisters.crsqlite.database import CrSqliteDatabase, DatabaseChange
 from replicell.persisters.errors import PersisterError
 from replicell.persisters.sqlite.prefetch import Prefetch
@@ -101,6 +103,8 @@ class ConnectionCycle:
         self._fork = ""
         self._snapshot: AdoptSnapshot | None = None
         self._takes_snapshots = True
+        self._had_misfit = False
+        self._was_paused = False
         self._refusal: ProblemCode = "protocol"
         self._wants_changes = False
         self._reidentifications = 0
@@ -140,6 +144,7 @@ class ConnectionCycle:
     async def pause(self) -> None:
         """End the connection and make none until `resume`."""
         self._wanted.clear()
+        self._was_paused = True
         self._set_status(SyncStatus.PAUSED, "")
         if self._connection is not None:
             await self._connection.close()
@@ -224,6 +229,7 @@ class ConnectionCycle:
             self._set_status(SyncStatus.CONNECTING, detail)
             self._fork = self._last_problem = ""
             self._connected_at = None
+            self._was_paused = False
             end = await self._attempt()
             if self._fork:
                 end = end if end.refusal else await self._reidentify(self._fork)
@@ -234,8 +240,9 @@ class ConnectionCycle:
                 await self._adopt_snapshot(self._snapshot)
                 detail = ""
                 continue
-            if not self._wanted.is_set():
-                self._set_status(SyncStatus.PAUSED, "")
+            if self._was_paused:
+                if not self._wanted.is_set():
+                    self._set_status(SyncStatus.PAUSED, "")
                 detail = ""
                 continue
             rest = self._rounds.ended(end, held=self._held, renewable=self._tokens.renewable)
@@ -297,8 +304,9 @@ class ConnectionCycle:
         loop = asyncio.get_running_loop()
         self._connected_at = loop.time()
         ticker = loop.create_task(self._tick(session))
+        self._was_paused = not self._wanted.is_set()
         try:
-            if self._wanted.is_set():
+            if not self._was_paused:
                 await wire.run(session)
         finally:
             self.on_progress()
@@ -356,9 +364,24 @@ class ConnectionCycle:
                 _log.info("%s begins with a snapshot of %s", self._db.path, self.shown_url)
             await self._db.run(discard_snapshots)
         except (OSError, PersisterError) as error:
-            self._takes_snapshots = False
-            _log.error("%s: the snapshot of the room cannot be used: %s", self._db.path, error)
+            await self._snapshot_failed(error)
         self.catalog = Catalog()
+
+    async def _snapshot_failed(self, error: Exception) -> None:
+        if isinstance(error, BadCopyError) and not self._had_misfit:
+            # A table may have come to the room after it was said which there are, and before it was copied.
+            # The next connection is told of it, and finds the file where it is.
+            self._had_misfit = True
+            _log.info("%s: the snapshot of the room does not fit yet: %s", self._db.path, error)
+            return
+        self._takes_snapshots = False
+        _log.warning(
+            "%s: the snapshot of the room cannot be used, so its changes are fetched: %s",
+            self._db.path,
+            error,
+        )
+        with suppress(OSError, PersisterError):
+            await self._db.run(discard_snapshots)
 
     async def _rest(self, seconds: float | None) -> None:
         """Wait, but not when told to go on."""

@@ -269,6 +269,23 @@ async def test_an_address_that_is_none_is_refused_at_once(open_database: OpenDat
         SyncClient(await open_database("a"), url)
 
 
+async def test_a_client_that_is_resumed_while_it_still_disconnects_is_back_at_once(
+    open_server: OpenServer, open_database: OpenDatabase, open_client: OpenClient
+) -> None:
+    server = await open_server()
+    patient = Backoff(initial=3600, maximum=3600, random=lambda: 1.0)
+    sync = await open_client(await open_database("a"), f"{server.url}/room", backoff=patient)
+    await sync.wait_until_synced(PATIENCE)
+
+    pausing = asyncio.create_task(sync.pause())
+    await asyncio.sleep(0)
+    await sync.resume()
+    await pausing
+
+    await sync.wait_until_synced(PATIENCE)
+    assert sync.status is SyncStatus.SYNCED
+
+
 async def test_an_unknown_schema_policy_is_refused_at_once(open_database: OpenDatabase) -> None:
     with pytest.raises(SyncError, match="'auto' or 'strict'"):
         SyncClient(await open_database("a"), "ws://x/room", schema_policy="maybe")  # type: ignore[arg-type]  # on purpose
