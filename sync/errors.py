@@ -13,8 +13,7 @@ SyncError
 ├── PresenceError         a presence state that cannot be shown
 ├── RoomNameError         a room name that is not allowed
 ├── NoRoomError           a room is not there, and who asks for it may not make it
-├── TooManyRoomsError     the server has all the rooms it takes
-└── SchemaConflictError   an announced table that cannot be made to fit the one that is here
+└── TooManyRoomsError     the server has all the rooms it takes
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ __all__ = [
     "ProtocolError",
     "RefusedError",
     "RoomNameError",
-    "SchemaConflictError",
     "SyncClosedError",
     "SyncError",
     "SyncTimeoutError",
@@ -118,7 +116,3 @@ class NoRoomError(SyncError):
 
 class TooManyRoomsError(SyncError):
     """A room cannot be opened or made, because the server has all the rooms it takes."""
-
-
-class SchemaConflictError(SyncError, ValueError):
-    """An announced table or column that cannot be made to fit what is here."""

@@ -71,7 +71,7 @@ class Identity:
         claims: Whatever else is known, for one's own hooks.
 
     Raises:
-        SyncError: A right or a pattern is none.
+        SyncError: A right or a pattern is none, or one of the others is of another kind.
 
     >>> anna = Identity(name="anna", rooms={"team/*": "write", "team/archive": "read"})
     >>> anna.right("team/plans"), anna.right("team/archive"), anna.right("elsewhere")
@@ -85,8 +85,11 @@ class Identity:
 
     def __post_init__(self) -> None:
         check_rooms(self.rooms)
-        if self.expires_at is not None and self.expires_at != self.expires_at:
-            raise SyncError("expires_at is a number of seconds since 1970, not NaN")
+        if not isinstance(self.name, str):
+            raise SyncError(f"the name of an identity is a text, not {self.name!r}")
+        ends = self.expires_at
+        if ends is not None and (not isinstance(ends, int | float) or ends != ends):
+            raise SyncError(f"expires_at is a number of seconds since 1970, not {ends!r}")
 
     def right(self, room: str) -> Right:
         """Return what may be done in a room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,7 @@ from replicell.sync.access import (
     room_file_name,
     room_name,
 )
-from replicell.sync.errors import RoomNameError
+from replicell.sync.errors import RoomNameError, SyncError
 
 
 def bearer(tokens: StaticTokens, token: str | None) -> Identity | None:
@@ -38,6 +39,19 @@ def test_with_tokens_only_their_bearers_may_enter_and_some_only_read() -> None:
     rights = [found.right("any") for token in ("w1", "w2", "r") if (found := bearer(tokens, token))]
     assert rights == ["write", "write", "read"]
     assert [bearer(tokens, token) for token in (None, "", "w", "w11", "\udcff")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"name": 7}, "the name of an identity is a text, not 7"),
+        ({"expires_at": "tomorrow"}, "expires_at is a number of seconds since 1970, not 'tomorrow'"),
+        ({"expires_at": float("nan")}, "expires_at is a number of seconds since 1970, not nan"),
+    ],
+)
+def test_an_identity_of_other_kinds_is_refused_when_it_is_made(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(SyncError, match=words):
+        Identity(**wrong)
 
 
 @pytest.mark.parametrize(
