@@ -297,11 +297,13 @@ class SyncServer:
                 create_connection=self._arrivals.begin(),
                 ssl_handshake_timeout=None if self._ssl is None else self._limits.handshake_seconds,
             )
-        except OSError as error:
+        except BaseException as error:
             await self.close()
-            raise SyncError(
-                f"cannot serve on {self._host}, port {self._port}: {in_plain_words(error)}"
-            ) from error
+            if isinstance(error, OSError):
+                raise SyncError(
+                    f"cannot serve on {self._host}, port {self._port}: {in_plain_words(error)}"
+                ) from error
+            raise
         return self
 
     async def close(self) -> None:

@@ -434,3 +434,35 @@ async def test_a_host_that_does_not_exist_is_told_in_plain_words(tmp_path: Path)
         SyncError, match=r"cannot serve on nobody.invalid, port 0: the name of the host is not"
     ):
         await SyncServer(tmp_path / "rooms", host="nobody.invalid", port=0).start()
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = asyncio.Event()
+
+    async def never(*_: object, **__: object) -> None:
+        listening.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("replicell.sync.server.serve", never)
+    before = asyncio.all_tasks()
+    server = SyncServer(tmp_path, port=0)
+    starting = asyncio.create_task(server.start())
+    await listening.wait()
+
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert starting.cancelled()
+    with pytest.raises(SyncClosedError, match="not started"):
+        async with server.open_room("room"):
+            pass
+    await asyncio.wait_for(left_alone(before), PATIENCE)
+
+
+async def left_alone(before: set[asyncio.Task[object]]) -> None:
+    """Wait until all tasks that are not of before, and not this one, have ended."""
+    before = {*before, *filter(None, [asyncio.current_task()])}
+    while others := asyncio.all_tasks() - before:
+        await asyncio.wait(others)
