@@ -51,6 +51,7 @@ class Disasters:
     def strike(self) -> None:
         """Let one of them happen."""
         self._rng.choice(self._kinds)()
+        self._world.watch.look()
 
     def come(self, room: str) -> Client:
         """Let a new client come to a room, with nothing."""
@@ -154,6 +155,7 @@ class Disasters:
     def _begin_anew(self, client: Client) -> None:
         client.kill()
         self._world.programs.written.pop(client.name, None)
+        self._world.watch.replaced(client.path)
         for path in client.path.parent.glob(f"{client.path.name}*"):
             path.unlink()
         self._world.boot_later(client)

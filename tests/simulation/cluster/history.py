@@ -24,15 +24,17 @@ from tests.simulation.cluster.network import Network, Weather
 from tests.simulation.cluster.oracle import Oracle
 from tests.simulation.cluster.programs import Programs
 from tests.simulation.cluster.seeded import Router, seeded
+from tests.simulation.cluster.watch import Watch
 from tests.simulation.cluster.worker import Fate, PacedWorker
 from tests.simulation.course import Course
 from tests.simulation.oracle import BrokenPromiseError
 
-__all__ = ["ClusterHistory"]
+__all__ = ["WELL", "ClusterHistory"]
 
 SECONDS: Final = 10.0
 STILL_SECONDS: Final = 4.0
 PATIENCE: Final = 120.0
+WELL: Final = "all is well from now on"
 _PLAIN_ROOMS: Final = ("plain", "other/one", "other/two")
 _ROOMS: Final = (TALLIED, *_PLAIN_ROOMS)
 
@@ -94,6 +96,9 @@ class ClusterHistory(Course, Router):
         self.code = ServerPrograms(self)
         self.oracle = Oracle(self)
         self.hub = LossyHub()
+        self.watch = Watch(self)
+        self.is_over = False
+        """Whether all machines are being stopped."""
         self.clients: list[Client] = []
         self.gone: list[Client] = []
         """Clients that never come back."""
@@ -148,6 +153,7 @@ class ClusterHistory(Course, Router):
         machine = self._machine(life.name)
         if machine.life is life:
             machine.workers[worker.path] = worker
+            self._guarded(self.watch.opened, worker)
 
     def reopened(self, life: Life) -> None:
         self.note(f"{life.name} changes its file")
@@ -155,6 +161,7 @@ class ClusterHistory(Course, Router):
     def committed(self, worker: PacedWorker) -> None:
         if worker.connection is not None:
             self.oracle.check_commit(Replica(worker))
+            self.watch.committed()
 
     def needs_repair(self, name: str) -> None:
         """A node asks another one for what it lacks, which is for logs that have lost something."""
@@ -205,6 +212,7 @@ class ClusterHistory(Course, Router):
         await self._live()
         self._heal()
         await self._rest()
+        self.watch.look()
         self.oracle.judge()
         await self._stay_still()
         await self._close()
@@ -223,7 +231,8 @@ class ClusterHistory(Course, Router):
         await self._pass(SECONDS)
 
     def _heal(self) -> None:
-        self.note("all is well from now on")
+        self.watch.look()
+        self.note(WELL)
         self.healing = True
         self.network.partitions.clear()
         self.hub.heal()
@@ -288,6 +297,13 @@ class ClusterHistory(Course, Router):
 
     # -- what must not happen --
 
+    def _guarded(self, check: Callable[..., None], *args: Any) -> None:
+        """Look at something where an error would be taken for somebody else's."""
+        try:
+            check(*args)
+        except BrokenPromiseError as error:
+            self.failure = self.failure or error
+
     def _raise_failure(self) -> None:
         if self.failure is not None:
             raise self.failure
@@ -330,6 +346,7 @@ class ClusterHistory(Course, Router):
         self.fail(f"{life.name if life else 'somebody'} logs an error: {text}")
 
     def _end(self) -> None:
+        self.is_over = True
         for machine in (*self.nodes, *self.clients, *self.gone):
             machine.kill()
         for task in self._tasks:

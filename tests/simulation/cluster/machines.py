@@ -92,6 +92,8 @@ class Machine(ABC):
 
     def halted(self) -> None:
         """Its process has ended."""
+        for worker in self.workers.values():
+            self.world.watch.ends(worker)
         self.workers = {}
 
     def replica(self, path: Path) -> Replica | None:
@@ -130,6 +132,7 @@ class Node(Machine):
 
     def wipe(self, room: str | None = None) -> None:
         """Lose all files, or a room's; the process must not run."""
+        self.world.watch.replaced(self.folder if room is None else self.path(room))
         if room is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

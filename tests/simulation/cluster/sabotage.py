@@ -8,11 +8,12 @@ from typing import Any, Final
 import apsw
 import pytest
 
+from replicell.persisters.crsqlite import database
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
-from replicell.persisters.crsqlite.epochs import Cursor
+from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
 from replicell.persisters.crsqlite.versions import latest_version
-from replicell.sync import server_session
+from replicell.sync import client_session, server_session
 from replicell.sync.backplane import journal
 from replicell.sync.backplane.interface import Entry
 from replicell.sync.backplane.link import RoomLink
@@ -23,8 +24,9 @@ from replicell.sync.ledger import store_peer
 from replicell.sync.room import Room
 from tests.simulation.cluster.code import Tally
 from tests.simulation.cluster.log import NodeLog
+from tests.simulation.oracle import has_table
 
-__all__ = ["SABOTAGES", "Sabotage"]
+__all__ = ["FOUND_AT_ONCE", "SABOTAGES", "Sabotage"]
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
@@ -95,6 +97,25 @@ def _stop_counting(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Tally, "_count", tired)
 
 
+def _take_in_less(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(
+        conn: apsw.Connection, catalog: Catalog, batches: Sequence[Batch], *args: Any, **options: Any
+    ) -> TakenIn:
+        shorter = [batch._replace(rows=batch.rows[:-1]) for batch in batches]
+        return take_in(conn, catalog, shorter, *args, **options)
+
+    patch.setattr(client_session, "take_in", forgetful)
+
+
+def _forget_when_opened(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(conn: apsw.Connection) -> bytes:
+        if has_table(conn, "log"):
+            conn.execute("DELETE FROM log WHERE id = (SELECT max(id) FROM log)")
+        return begin_epoch(conn)
+
+    patch.setattr(database, "begin_epoch", forgetful)
+
+
 SABOTAGES: Final[Mapping[str, tuple[Sabotage, int]]] = {
     "acknowledge before the log has it": (_acknowledge_before_the_log_has_it, 9),
     "skip entries of the log": (_skip_entries, 3),
@@ -106,3 +127,20 @@ SABOTAGES: Final[Mapping[str, tuple[Sabotage, int]]] = {
     "stop counting": (_stop_counting, 0),
 }
 """Each with the first seed to try: one of those that find it soon."""
+
+FOUND_AT_ONCE: Final[Mapping[str, tuple[Sabotage, int, str]]] = {
+    "acknowledge before the log has it": (
+        _acknowledge_before_the_log_has_it,
+        9,
+        "acknowledged in room .*, and not in the log",
+    ),
+    "translate cursors too high": (_translate_too_high, 9, "notes in replicell_servers to .* but lacks"),
+    "note more of a client than there is": (
+        _note_more_than_there_is,
+        4,
+        "notes in replicell_peers to have client.* (but lacks|which is at)",
+    ),
+    "take in less than came": (_take_in_less, 4, "notes in replicell_servers to .* but lacks"),
+    "forget when opened": (_forget_when_opened, 9, "had before it was killed, and has no more"),
+}
+"""Those that are found while the history goes on: each with a seed to begin with, and what is said of it."""
