@@ -57,7 +57,8 @@ class Repetition:
     async def next(self) -> bool:
         """Renew the next page; False if there is none any more."""
         if self._until is None:
-            self._until = await self._db.read(self._catalog.latest_version)
+            latest = await self._db.read(self._catalog.latest_version)
+            self._until = latest
         until = self._until
         # What was renewed comes again at the end.
         while self._content.since < until and (changes := await self._content.next()) is not None:

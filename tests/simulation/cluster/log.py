@@ -44,14 +44,12 @@ class LossyHub(InProcessBackplane):
         super().__init__()
         self.doomed: set[str] = set()
         """The rooms whose next entry gets lost."""
-        self.has_lost_entries = False
 
     def _append(self, topic: Any, payload: bytes, message_id: str) -> int:
         sequence = super()._append(topic, payload, message_id)
         for room in sorted(self.doomed):
             if self._topics.get(room) is topic:
                 self.doomed.remove(room)
-                self.has_lost_entries = True
                 self.lose(room, sequence)
         return sequence
 

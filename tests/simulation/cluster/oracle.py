@@ -35,6 +35,8 @@ class Oracle:
 
     def __init__(self, world: ClusterHistory) -> None:
         self._world = world
+        self._newest: dict[str, int] = {}
+        """By room: the newest entry of its log when it was last looked at."""
 
     def check_commit(self, replica: Replica) -> None:
         """Nobody ever sees a part of a transaction."""
@@ -48,7 +50,7 @@ class Oracle:
         if unsynced:
             return f"{unsynced} are not synced"
         for room in world.rooms:
-            reason = self._disagreement(room) or self._absence(room)
+            reason = self._growth(room) or self._disagreement(room) or self._absence(room)
             if reason:
                 return f"room {room}: {reason}"
         return ""
@@ -76,13 +78,6 @@ class Oracle:
         return [replica for replica in (*nodes, *clients) if replica is not None]
 
     def _members(self, room: str) -> list[Client]:
-        """Return the clients whose content is looked at.
-
-        Where the log has lost entries, nodes get them from one another. Clients that went from one node to
-        another before that may lack them, as if the log had told the truth.
-        """
-        if self._world.hub.has_lost_entries:
-            return []
         return [client for client in self._world.clients if client.room == room]
 
     def versions(self) -> dict[str, int]:
@@ -92,6 +87,20 @@ class Oracle:
             for room in self._world.rooms
             for replica in self.replicas(room)
         }
+
+    def _growth(self, room: str) -> str:
+        """Say who has something to tell the others yet, which they may have already."""
+        entries = self._world.hub._topics[room].entries
+        newest = entries[-1].sequence if entries else 0
+        if self._newest.get(room) != newest:
+            self._newest[room] = newest
+            return "its log has just grown"
+        for node in self._world.nodes:
+            replica = node.replica(node.path(room))
+            position: Any = replica and replica.conn.execute("SELECT position FROM replicell_log").get
+            if position is None or position < newest:
+                return f"{node.name} has not read all of the log"
+        return ""
 
     def _disagreement(self, room: str) -> str:
         replicas = self.replicas(room)
