@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from examples.cluster.gateway import Gateway
 from examples.cluster.server_node import ServerNode
@@ -18,6 +21,7 @@ from tests.sync.support import TODO, put, rows
 
 QUICK = Backoff(initial=0.05, maximum=0.3)
 PATIENCE = 60.0
+_LOOK_SECONDS = 0.2
 
 
 class Cluster:
@@ -65,6 +69,19 @@ class Cluster:
         await self._stack.enter_async_context(sync)
         return db, sync
 
+    async def readiness(self, node: int) -> tuple[int, str]:
+        """Return what a node answers at ``/readyz``: the status, and why."""
+        return await asyncio.to_thread(_read, f"http://127.0.0.1:{self.nodes[node].port}/readyz")
+
+    async def becomes_ready(self, node: int, *, ready: bool) -> str:
+        """Wait until a node says that it is ready, or that it is not; return why."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status, why = await self.readiness(node)
+                if (status == HTTPStatus.OK) == ready:
+                    return why
+                await asyncio.sleep(_LOOK_SECONDS)
+
 
 @asynccontextmanager
 async def cluster_in(folder: Path, nodes: int = 2) -> AsyncIterator[Cluster]:
@@ -72,6 +89,15 @@ async def cluster_in(folder: Path, nodes: int = 2) -> AsyncIterator[Cluster]:
         cluster = Cluster(folder, stack)
         await cluster.start(nodes)
         yield cluster
+
+
+def _read(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 class Writer:
@@ -89,6 +115,8 @@ class Writer:
         self.sync = sync
         self.acknowledged: list[str] = []
         self.pauses: list[float] = []
+        self.under_way = ""
+        """The row that was written last."""
         self._enough = asyncio.Event()
         self._progress = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._write())
@@ -115,7 +143,7 @@ class Writer:
     async def _write(self) -> None:
         try:
             while not self._enough.is_set():
-                key = f"{self.name}{len(self.acknowledged):05}"
+                key = self.under_way = f"{self.name}{len(self.acknowledged):05}"
                 await put(self.db, key, key)
                 start = monotonic()
                 await self.sync.wait_until_synced(PATIENCE)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from replicell.persisters import CrSqliteDatabase
 from replicell.sync import SyncTimeoutError
 from tests.e2e.cluster import PATIENCE, Cluster, Writer, agree, cluster_in
-from tests.sync.support import eventually, has_rows, put, rows
+from tests.sync.support import eventually, put, rows
 
 LONGEST_PAUSE = 10.0
 
@@ -110,29 +111,30 @@ async def test_each_of_the_nats_servers_is_killed_and_the_streams_leader_is_froz
     assert max(writer.longest_pause for writer in writers) < LONGEST_PAUSE
 
 
-async def test_all_nats_servers_are_killed_and_come_back(cluster: Cluster) -> None:
-    gate = await cluster.gateway(0)
-    a, sync_a = await cluster.client("a", gate.port)
-    b, sync_b = await cluster.client("b", cluster.nodes[1].port)
+async def test_all_nats_servers_are_killed_while_clients_write_and_come_back(cluster: Cluster) -> None:
+    writers = await writers_at_both_nodes(cluster)
+    a, b = [writer.db for writer in writers]
     near, _ = await cluster.client("near", cluster.nodes[0].port)
-    writer = Writer("a", a, sync_a)
-    await writer.acknowledged_more()
-    await writer.stop()
 
     for number in range(3):
         cluster.nats.kill(number)
     await put(a, "meanwhile", "a")
     await put(b, "meanwhile too", "b")
-    with pytest.raises(SyncTimeoutError, match="syncing"):
-        await sync_a.wait_until_synced(1)
+    for writer in writers:
+        with pytest.raises(SyncTimeoutError, match="syncing"):
+            await writer.sync.wait_until_synced(1)
+    acknowledged = [len(writer.acknowledged) for writer in writers]
     # Who is at the same node has it at once; the other node's clients have to wait.
-    await eventually(near, lambda: has_rows(near, len(writer.acknowledged) + 1))
+    await eventually(near, partial(holds, near, {"meanwhile", writers[0].under_way}))
     assert "meanwhile" not in await rows(b)
+    assert [len(writer.acknowledged) for writer in writers] == acknowledged
 
     cluster.nats.start()
-    for sync in (sync_a, sync_b):
-        await sync.wait_until_synced(PATIENCE)
-    await agree(a, b, near, holding=lambda: {*writer.acknowledged, "meanwhile", "meanwhile too"})
+    for writer in writers:
+        await writer.acknowledged_more()
+        await writer.stop()
+    everything = {key for writer in writers for key in writer.acknowledged}
+    await agree(a, b, near, holding=lambda: everything | {"meanwhile", "meanwhile too"})
 
 
 async def test_a_node_is_cut_off_from_nats_while_its_clients_go_on(cluster: Cluster) -> None:
@@ -180,6 +182,7 @@ async def test_the_streams_leader_is_cut_off_from_the_other_nats_servers_but_not
         await writer.acknowledged_more()
         await writer.stop()
     await agree_with(writers)
+    assert max(writer.longest_pause for writer in writers) < LONGEST_PAUSE
 
 
 async def test_a_node_and_one_nats_server_are_cut_off_together(cluster: Cluster) -> None:
@@ -204,12 +207,17 @@ async def test_a_node_and_one_nats_server_are_cut_off_together(cluster: Cluster)
     await writer.acknowledged_more()
     assert await cluster.nats.routes(alone) == 0
     assert not mine & (await rows(b)).keys()
+    # Those who come now are better sent to the other node.
+    assert "JetStream has acknowledged nothing" in await cluster.becomes_ready(0, ready=False)
+    assert await cluster.readiness(1) == (HTTPStatus.OK, "ready\n")
 
     cluster.nats.unite()
     await sync_a.wait_until_synced(PATIENCE)
     await writer.acknowledged_more()
     await writer.stop()
     await agree(a, b, near, holding=lambda: {"before", *mine, *writer.acknowledged})
+    assert writer.longest_pause < LONGEST_PAUSE
+    await cluster.becomes_ready(0, ready=True)
 
 
 def leave_only(cluster: Cluster, node: int, server: int) -> None:

@@ -15,7 +15,6 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.client import SyncClient
 from replicell.sync.errors import SyncTimeoutError
-from replicell.sync.limits import Limits
 from replicell.sync.server import SyncServer
 from replicell.sync.status import SyncStatus
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
@@ -153,115 +152,6 @@ async def test_a_wiped_node_has_everything_again(
     await (await open_client(b, f"{one.url}/room")).wait_until_synced(PATIENCE)
     assert await rows(b) == {"1": "x"}
     await two.close()
-
-
-async def test_a_new_node_begins_with_a_snapshot_and_a_late_one_merges_it(
-    hub: InProcessBackplane,
-    open_node: OpenNode,
-    open_database: OpenDatabase,
-    open_client: OpenClient,
-    tmp_path: Path,
-) -> None:
-    often = LinkOptions(beacon_interval=0.05, snapshot_jitter=0.0, snapshot_bytes=1)
-    one, two = await open_node("1", link_options=often), await open_node("2", link_options=often)
-    a, late = await open_database("a"), await open_database("late")
-    sync = await open_client(a, f"{one.url}/room")
-    sync_late = await open_client(late, f"{two.url}/room")
-    await put(late, "late", "before it went")
-    await sync_late.wait_until_synced(PATIENCE)
-    await eventually(a, lambda: has_rows(a, 1))
-    port = two.port
-    await two.close()
-    await put(late, "offline", "meanwhile")
-    log = await hub.open_room("room")
-    edits = 0
-    # The entries must outweigh the file before a snapshot is worth while.
-    while not await log.snapshot_position():
-        await put(a, "same row", "x" * 2000 + str(edits))
-        await sync.wait_until_synced(PATIENCE)
-        edits += 1
-        assert edits < 1000
-    await put(a, "end", "x")
-    await sync.wait_until_synced(PATIENCE)
-
-    two = await open_node("2", port=port)
-    three = await open_node("3")
-    fresh = await open_database("fresh", with_table=False)
-    await (await open_client(fresh, f"{three.url}/room")).wait_until_synced(PATIENCE)
-    for db in (a, late, fresh):
-        await eventually(db, partial(has_rows, db, 4))
-    assert await rows(fresh) == await rows(late) == await rows(a)
-    async with (
-        CrSqliteDatabase(tmp_path / "node-3" / "room.db") as copy,
-        CrSqliteDatabase(tmp_path / "node-1" / "room.db") as original,
-    ):
-        assert copy.site_id != original.site_id
-
-
-@pytest.mark.parametrize("later", [{"end": "after the hole"}, {}], ids=["in the middle", "at the end"])
-async def test_nodes_find_out_that_they_differ_and_fetch_from_each_other_what_they_lack(
-    later: dict[str, str],
-    hub: InProcessBackplane,
-    open_node: OpenNode,
-    open_database: OpenDatabase,
-    open_client: OpenClient,
-) -> None:
-    checking = LinkOptions(beacon_interval=0.05, check_interval=0.05)
-    one, two = await open_node("1", link_options=checking), await open_node("2", link_options=checking)
-    a, b = await open_database("a"), await open_database("b")
-    sync_a = await open_client(a, f"{one.url}/room")
-    sync_b = await open_client(b, f"{two.url}/room")
-    await put(a, "0", "everywhere")
-    await eventually(b, lambda: has_rows(b, 1))
-    await two.close()
-    for number in range(1, 30):
-        await put(a, str(number), "purged by somebody")
-    await sync_a.wait_until_synced(PATIENCE)
-    hub.lose("room", await (await hub.open_room("room")).last())
-    for row_id, text in later.items():
-        await put(a, row_id, text)
-    await sync_a.wait_until_synced(PATIENCE)
-
-    two = await open_node("2", link_options=checking)
-    c = await open_database("c", with_table=False)
-    await open_client(c, f"{two.url}/room")
-    await eventually(c, lambda: has_rows(c, 30 + len(later)))
-    await sync_b.close()
-
-
-async def test_a_purged_value_that_is_bigger_than_an_entry_is_repaired_at_the_nodes_and_in_the_log(
-    hub: InProcessBackplane, open_node: OpenNode, open_database: OpenDatabase, open_client: OpenClient
-) -> None:
-    checking = LinkOptions(beacon_interval=0.05, check_interval=0.05)
-    limits = Limits(message_bytes=8 * 1024 * 1024)
-    one, two = [await open_node(name, link_options=checking, limits=limits) for name in "12"]
-    a, b, c, d = [await open_database(name) for name in "abcd"]
-    sync_a = await open_client(a, f"{one.url}/room", max_message_size=8 * 1024 * 1024)
-    sync_b = await open_client(b, f"{two.url}/room", max_message_size=8 * 1024 * 1024)
-    await put(a, "0", "everywhere")
-    await eventually(b, lambda: has_rows(b, 1))
-    await two.close()
-    big = "0123456789" * 250_000
-    await put(a, "big", big)
-    await sync_a.wait_until_synced(PATIENCE)
-    log = await hub.open_room("room")
-    hub.lose("room", await log.last())
-    await put(a, "end", "after the hole")
-    await sync_a.wait_until_synced(PATIENCE)
-
-    two = await open_node("2", link_options=checking, limits=limits)
-    await open_client(c, f"{two.url}/room", max_message_size=8 * 1024 * 1024)
-    await eventually(c, lambda: has_rows(c, 3))
-    assert (await rows(c))["big"] == big
-
-    # Who comes later finds it in the log, without anybody to compare with.
-    await one.close()
-    await two.close()
-    three = await open_node("3", limits=limits)
-    sync_d = await open_client(d, f"{three.url}/room", max_message_size=8 * 1024 * 1024)
-    await sync_d.wait_until_synced(PATIENCE)
-    assert await rows(d) == await rows(a)
-    await sync_b.close()
 
 
 async def has_placed(room: CrSqliteDatabase, other: CrSqliteDatabase, position: int) -> bool:
