@@ -61,11 +61,14 @@ class Counts:
         self.changes_in = 0
         self.changes_out = 0
         self.bytes_out = 0
+        self.unopened_rooms = 0
+        """How often a client got into no room because its database could not be opened."""
         self.refused_changes: Counter[str] = Counter()
         """By `RefusalCode`; those that wait for their table or column are ``unknown_table`` and
         ``unknown_column``."""
         self.refused_connections: Counter[str] = Counter()
-        """By the HTTP status, or by the reason of a close code."""
+        """By the HTTP status, or by the reason of a close code; ``overcrowded`` are those for whom there was
+        not even the place to be told."""
         self.closed_connections: Counter[str] = Counter()
         """Connections that the server has ended, by the reason."""
         self.apply_seconds = Histogram(_APPLY_BOUNDS)

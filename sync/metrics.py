@@ -76,6 +76,9 @@ class _Server(Collector):
         yield _counter("replicell_changes_in", "Changes that came from clients", counts.changes_in)
         yield _counter("replicell_changes_out", "Changes that went to clients", counts.changes_out)
         yield _counter("replicell_bytes_out", "Bytes that went to clients", counts.bytes_out)
+        yield _counter(
+            "replicell_rooms_unopened", "Times that a room could not be opened", counts.unopened_rooms
+        )
         yield _counters("replicell_changes_refused", "Changes not applied", "reason", counts.refused_changes)
         yield _counters(
             "replicell_connections_refused", "Clients not let in", "reason", counts.refused_connections

@@ -178,12 +178,14 @@ class Reception:
                     first = await transport.recv()
                 identity = await self._admit(transport, wanted, first)
         except TimeoutError:
+            self._counts.refused_connections["timeout"] += 1
             await transport.close(CLOSE_CODES["timeout"], "no first message came")
         except transport.lost:
             return
         if identity is None:
             return
         if identity.expires_at is not None and identity.expires_at <= self._clock():
+            self._counts.refused_connections["expired"] += 1
             await transport.close(CLOSE_CODES["expired"], "the token has run out: connect with a new one")
             return
         party = party_of(identity, wanted.address)
@@ -282,6 +284,7 @@ class Reception:
             reason, text = "no_room", str(error)
         except (ReplicellError, OSError) as error:
             _log.error("room %r cannot be opened: %s", room, error)
+            self._counts.unopened_rooms += 1
             reason, text = "internal", _SEE_LOG
         self._counts.refused_connections[reason] += 1
         await transport.close(CLOSE_CODES[reason], short_reason(text))

@@ -181,7 +181,7 @@ class SyncServer:
             counts=self._counts,
         )
         self._server: Server | None = None
-        self._arrivals = Arrivals(self._reception.attendance)
+        self._arrivals = Arrivals(self._reception.attendance, self._counts, self._limits.handshake_seconds)
         self._mounted: AsgiApp | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._is_changing = asyncio.Lock()

@@ -12,14 +12,20 @@ from urllib.request import Request, urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
 from replicell.sync.backplane import InProcessBackplane
 from replicell.sync.counts import Counts
 from replicell.sync.limits import Limits
+from replicell.sync.messages import Ack, Changes, Mark, Marked
 from replicell.sync.pages import Pages
+from replicell.sync.reception import Reception
 from replicell.sync.server import SyncServer
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, put
+from tests.sync.test_limits import joined
+from tests.sync.test_server import HASTY, close_code, hear, tell
+from tests.sync.test_time_limits import begun_request, watched_receptions
 
 Samples = dict[tuple[str, ...], float]
 
@@ -147,6 +153,112 @@ async def test_the_figures_tell_what_was_refused_and_why(
 
     assert found["replicell_connections_refused_total", "401"] == 1
     assert found["replicell_changes_refused_total", "limit"] == 1
+
+
+async def test_the_figures_tell_for_how_long_clients_have_not_confirmed_everything(
+    open_server: OpenServer,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tick = Reception.tick
+    monkeypatch.setattr(Reception, "tick", lambda *_: None)
+    receptions = watched_receptions(monkeypatch)
+    loop = asyncio.get_running_loop()
+    server = await open_server(metrics_rooms=1)
+    db = await open_database("author")
+    author = await open_client(db, f"{server.url}/room")
+    await author.wait_until_synced(PATIENCE)
+    # It reads everything and confirms nothing.
+    async with joined(f"{server.url}/room") as silent:
+        await put(db, "1", "milk")
+        await author.wait_until_synced(PATIENCE)
+        changes = await hear(silent, Changes)
+        tick(receptions[0], loop.time() - 20)
+
+        found = await figures(server)
+        assert found["replicell_clients",] == 2
+        assert 20 <= found["replicell_client_lag_seconds_max",] < 100
+        assert found["replicell_clients_behind", "10"] == 1
+        assert found["replicell_clients_behind", "300"] == 0
+        assert found["replicell_room_lag_seconds_max", "room"] >= 20
+
+        await tell(silent, Ack(changes.until))
+        await tell(silent, Mark(1))
+        await hear(silent, Marked)
+        found = await figures(server)
+        assert found["replicell_client_lag_seconds_max",] == found["replicell_clients_behind", "1"] == 0
+
+
+async def test_the_figures_tell_how_late_the_event_loop_is(open_server: OpenServer) -> None:
+    server = await open_server()
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await figures(server))["replicell_loop_delay_seconds_count",]:
+            continue
+    assert (
+        found["replicell_loop_delay_seconds_bucket", "+Inf"] == found["replicell_loop_delay_seconds_count",]
+    )
+    assert 0 <= found["replicell_loop_delay_seconds_sum",] < PATIENCE
+
+
+async def test_the_figures_tell_whom_the_server_has_sent_away_and_why(
+    open_server: OpenServer, tmp_path: Path
+) -> None:
+    server = await open_server(limits=Limits(message_bytes=128 * 1024))
+    (tmp_path / "rooms" / "bad.db").write_bytes(b"this is no database" * 1000)
+    async with connect(f"{server.url}/room") as websocket:
+        await websocket.send(b"no message")
+        assert await close_code(websocket) == 4400
+    async with connect(f"{server.url}/room") as websocket:
+        await websocket.send(b"x" * (128 * 1024 + 1))
+        assert await close_code(websocket) == 1009
+    async with connect(f"{server.url}/bad") as websocket:
+        assert await close_code(websocket) == 1011
+
+    # The package counts its own ends a little after the client has heard of them.
+    async with asyncio.timeout(PATIENCE):
+        while ("replicell_connections_ended_total", "too_big") not in (found := await figures(server)):
+            continue
+    assert found["replicell_connections_ended_total", "malformed"] == 1
+    assert found["replicell_connections_ended_total", "too_big"] == 1
+    assert found["replicell_rooms_unopened_total",] == 1
+    assert found["replicell_connections_refused_total", "internal"] == 1
+
+
+async def test_the_figures_tell_of_those_who_were_too_slow(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receptions = watched_receptions(monkeypatch)
+    server = await open_server(limits=HASTY, tokens=["secret"])
+    slow_reader, slow_writer = await begun_request(server.port)
+    async with connect(f"{server.url}/room") as stranger:
+        assert await close_code(stranger) == 4408
+    async with connect(f"{server.url}/room?token=secret") as client:
+        assert await close_code(client) == 4408
+    async with asyncio.timeout(PATIENCE):
+        assert await slow_reader.read() == b""
+    slow_writer.close()
+
+    # Not over a connection, which such a server might end as well.
+    answer = await receptions[0].pages.answer("/metrics", "")
+    assert answer is not None
+    lines = answer.text.splitlines()
+    assert 'replicell_connections_refused_total{reason="timeout"} 2.0' in lines
+    assert 'replicell_connections_ended_total{reason="timeout"} 1.0' in lines
+
+
+async def test_the_figures_tell_of_those_for_whom_there_was_no_place(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await open_server(limits=Limits(connections=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("replicell.sync.attendance._SPARE_SEATS", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == b""
+        writer.close()
+
+    assert (await figures(server))["replicell_connections_refused_total", "overcrowded"] == 1
 
 
 async def test_rooms_are_named_only_when_asked_for_and_only_so_many(

@@ -49,7 +49,7 @@ HELLO = Hello(PROTOCOL, SITE, [], [TODO])
 M = TypeVar("M", bound=Message)
 
 
-HASTY = Limits(handshake_seconds=0.05)
+HASTY = Limits(handshake_seconds=0.5)
 PATIENT = Limits(handshake_seconds=1_000_000)
 
 
