@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from replicell.sync.counts import Counts, Histogram
-from replicell.sync.overview import Overview, RoomOverview
+from replicell.sync.overview import ClusterOverview, Overview, RoomOverview
 
 __all__ = ["CONTENT_TYPE", "render"]
 
@@ -45,6 +45,8 @@ class _Server(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._now()
+        if self._overview.cluster is not None:
+            yield from _in_a_cluster(self._overview.cluster)
         yield from self._since_the_start()
         if self._labelled:
             yield from self._by_room()
@@ -115,6 +117,20 @@ class _Server(Collector):
     def _most(self, figure: Callable[[RoomOverview], float]) -> list[RoomOverview]:
         ordered = sorted(self._overview.rooms, key=lambda room: (-figure(room), room.name))
         return ordered[: self._labelled]
+
+
+def _in_a_cluster(cluster: ClusterOverview) -> Iterator[Metric]:
+    yield _gauge(
+        "replicell_backplane_connected", "Whether the rooms' logs can be appended to", cluster.connected
+    )
+    yield _gauge(
+        "replicell_backplane_waiting_seconds_max",
+        "For how long the oldest commit is not known to be in its room's log",
+        cluster.waiting_seconds,
+    )
+    yield _counter(
+        "replicell_backplane_repairs", "How often a room differed from another node's", cluster.repairs
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -11,7 +11,7 @@ from typing import Final
 
 from replicell.sync.access import room_of_file
 
-__all__ = ["FileSizes", "Overview", "RoomOverview", "measure_files"]
+__all__ = ["ClusterOverview", "FileSizes", "Overview", "RoomOverview", "measure_files"]
 
 _FRESH_SECONDS: Final = 10.0
 
@@ -30,6 +30,21 @@ class RoomOverview:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterOverview:
+    """How a node gets on with the other ones.
+
+    Args:
+        connected: Whether the rooms' logs can be reached and appended to just now.
+        waiting_seconds: For how long the oldest of what is committed here is not known to be in its log.
+        repairs: How often the content of a room turned out to differ from another node's.
+    """
+
+    connected: bool
+    waiting_seconds: float
+    repairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """All that is open.
 
@@ -37,11 +52,13 @@ class Overview:
         rooms: The open rooms.
         sizes: The bytes of each room's database by the room's name, open or not.
         ready: Whether the server is ready.
+        cluster: How it gets on with other nodes; None on a server that is alone.
     """
 
     rooms: list[RoomOverview]
     sizes: dict[str, int]
     ready: bool
+    cluster: ClusterOverview | None = None
 
 
 class FileSizes:

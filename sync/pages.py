@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from replicell.sync.backplane.interface import Backplane
 from replicell.sync.counts import Counts
-from replicell.sync.overview import FileSizes, Overview, RoomOverview
+from replicell.sync.overview import ClusterOverview, FileSizes, Overview, RoomOverview
 
 __all__ = ["Answer", "Pages", "Phase"]
 
@@ -48,6 +48,7 @@ class Pages:
         backplane: Which must bring about what it is asked for, if it is shared.
         counts: What has happened.
         rooms: Tells of the open rooms.
+        cluster: Tells how the server gets on with other nodes, None if it is alone.
         metrics_token: The token without which the figures are not told; None to tell them to everybody.
         labelled_rooms: How many rooms have figures of their own; 0 does not even tell their names.
     """
@@ -59,6 +60,7 @@ class Pages:
         backplane: Backplane,
         counts: Counts,
         rooms: Callable[[], list[RoomOverview]],
+        cluster: Callable[[], ClusterOverview | None],
         metrics_token: str | None,
         labelled_rooms: int,
     ) -> None:
@@ -66,6 +68,7 @@ class Pages:
         self._backplane = backplane
         self._counts = counts
         self._rooms = rooms
+        self._cluster = cluster
         self._token = metrics_token
         self._labelled_rooms = labelled_rooms
         self._sizes = FileSizes(folder)
@@ -121,7 +124,8 @@ class Pages:
         except OSError as error:
             _log.warning("the rooms' files cannot be measured: %s", error)
             sizes = {}
-        overview = Overview(self._rooms(), sizes, not await self.troubles())
+        ready = not await self.troubles()
+        overview = Overview(self._rooms(), sizes, ready, self._cluster())
         text = render(self._counts, overview, self._labelled_rooms)
         return Answer(HTTPStatus.OK, text, (("Content-Type", CONTENT_TYPE),))
 

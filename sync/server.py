@@ -163,6 +163,7 @@ class SyncServer:
             backplane=self._node.backplane,
             counts=self._counts,
             rooms=lambda: self._reception.overview(),
+            cluster=self._node.overview,
             metrics_token=metrics_token,
             labelled_rooms=metrics_rooms,
         )

@@ -69,6 +69,7 @@ class RoomLink:
         backplane: Where the log is.
         origin: What the writes of the room are marked with.
         options: Times and sizes.
+        differs: Called whenever it turns out that another node has something else.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class RoomLink:
         backplane: Backplane,
         origin: object,
         options: LinkOptions,
+        differs: Callable[[], None],
     ) -> None:
         self._name = name
         self._db = db
@@ -88,6 +90,7 @@ class RoomLink:
         self._backplane = backplane
         self._origin = origin
         self._options = options
+        self._differs = differs
         self._run = os.urandom(8)
         self._task: asyncio.Task[None] | None = None
         self._publisher = Publisher(self._run, db, room.catalog)
@@ -111,6 +114,13 @@ class RoomLink:
     def settled(self) -> bool:
         """Whether everything that is committed here is in the log."""
         return self._publisher.settled
+
+    @property
+    def waiting_since(self) -> float | None:
+        """The monotonic time since when the oldest of what is committed here is not known to be in the log;
+        None if all is, or the room is closed."""
+        is_open = self._task is not None and not self._task.done()
+        return self._publisher.waiting_since if is_open else None
 
     @property
     def position(self) -> int:
@@ -425,6 +435,7 @@ class RoomLink:
         asked = self._repairer.compare(beacon)
         if asked is None:
             return
+        self._differs()
         _log.warning(
             "room %r differs from another node's in %d parts: they are fetched",
             self._name,

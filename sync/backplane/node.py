@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from time import monotonic
+from weakref import WeakSet
 
 import apsw
 
@@ -16,6 +18,7 @@ from replicell.sync.backplane.journal import create_journal
 from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.options import LinkOptions
 from replicell.sync.backplane.snapshots import bootstrap
+from replicell.sync.overview import ClusterOverview
 from replicell.sync.room import Room
 
 __all__ = ["Node"]
@@ -34,6 +37,17 @@ class Node:
     def __init__(self, backplane: Backplane | None = None, options: LinkOptions | None = None) -> None:
         self.backplane: Backplane = backplane or InProcessBackplane(shared=False)
         self._options = options or LinkOptions()
+        self._links: WeakSet[RoomLink] = WeakSet()
+        self._repairs = 0
+
+    def overview(self) -> ClusterOverview | None:
+        """Return how the node gets on with the other ones; None on a server that is alone."""
+        if not self.backplane.shared:
+            return None
+        since = [link.waiting_since for link in self._links]
+        oldest = min((each for each in since if each is not None), default=None)
+        waiting = 0.0 if oldest is None else monotonic() - oldest
+        return ClusterOverview(self.backplane.connected, waiting, self._repairs)
 
     async def prepare(self, name: str, path: Path) -> None:
         """Begin a room's file with a snapshot, if there is no file and there is a snapshot.
@@ -77,7 +91,9 @@ class Node:
             backplane=self.backplane,
             origin=origin,
             options=self._options,
+            differs=self._count_repair,
         )
+        self._links.add(link)
         room.replicator = link
         link.start()
         try:
@@ -86,3 +102,6 @@ class Node:
             await link.close()
             raise
         return link
+
+    def _count_repair(self) -> None:
+        self._repairs += 1

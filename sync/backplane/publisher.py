@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
+from time import monotonic
 
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
@@ -38,6 +39,8 @@ class Publisher:
         self._dirty = asyncio.Event()
         self._idle = asyncio.Event()
         self._publishing = True
+        self._dirty_since: float | None = None
+        self._publishing_since: float | None = None
         self._waiting: list[Callable[[], None]] = []
         self._repetitions: deque[Repetition] = deque()
         self._sites: set[bytes] = set()
@@ -55,6 +58,12 @@ class Publisher:
     def settled(self) -> bool:
         """Whether everything that is committed here is in the log."""
         return not self._publishing and not self._dirty.is_set()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """The monotonic time since when the oldest of what is committed here is not known to be in the log;
+        None if all is."""
+        return self._dirty_since if self._publishing_since is None else self._publishing_since
 
     @property
     def all_is_back(self) -> bool:
@@ -77,7 +86,7 @@ class Publisher:
         self._push_all_until = state.push_all_until
         self._returned, self._returned_at = self._batch, state.pushed
         self._cookie = None
-        self._dirty.set()
+        self._mark_dirty()
 
     def interrupted(self) -> None:
         """The log is not followed for now, so nothing is known to be in it."""
@@ -87,18 +96,18 @@ class Publisher:
         """Call back once all that is committed now is in the log."""
         self._sites.add(site_id)
         self._waiting.append(confirmed)
-        self._dirty.set()
+        self._mark_dirty()
 
     def changed(self) -> None:
         """The database was written by somebody."""
-        self._dirty.set()
+        self._mark_dirty()
 
     def came_from_log(self, before: int, after: int) -> None:
         """The versions after one up to another came from the log: they need not even be read."""
         if self.pushed == before:
             self.pushed = after
         else:
-            self._dirty.set()
+            self._mark_dirty()
 
     def came_back(self, part: Part) -> None:
         """An own entry was read from the log."""
@@ -109,7 +118,7 @@ class Publisher:
         """Publish something once more, in between what is new."""
         self._repetitions.append(repetition)
         self._cookie = None
-        self._dirty.set()
+        self._mark_dirty()
 
     def take_sites(self, count: int) -> set[bytes]:
         """Take out some clients that the other nodes are to be told about."""
@@ -138,18 +147,27 @@ class Publisher:
             await self._dirty.wait()
             self._dirty.clear()
             self._publishing = True
+            self._publishing_since, self._dirty_since = self._dirty_since, None
             waiting, self._waiting = self._waiting, []
             try:
                 await self._publish_all(log)
             except BaseException:
                 self._waiting = waiting + self._waiting
-                self._dirty.set()
+                self._dirty_since = self.waiting_since
+                self._mark_dirty()
                 raise
+            finally:
+                self._publishing_since = None
             self._publishing = False
             for confirmed in waiting:
                 confirmed()
             self._idle.set()
             await self._repeat_next()
+
+    def _mark_dirty(self) -> None:
+        if self._dirty_since is None:
+            self._dirty_since = monotonic()
+        self._dirty.set()
 
     async def _publish_all(self, log: RoomLog) -> None:
         """Publish all that was committed when this was called."""
@@ -195,7 +213,7 @@ class Publisher:
         if self._repetitions:
             if not await self._repetitions[0].next():
                 self._repetitions.popleft()
-            self._dirty.set()
+            self._mark_dirty()
 
     async def _append(self, log: RoomLog, publication: Publication) -> None:
         self._batch += 1

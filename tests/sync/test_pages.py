@@ -61,6 +61,7 @@ def pages(folder: Path, backplane: InProcessBackplane | None = None) -> Pages:
         backplane=backplane or InProcessBackplane(shared=False),
         counts=Counts(),
         rooms=list,
+        cluster=lambda: None,
         metrics_token=None,
         labelled_rooms=0,
     )
