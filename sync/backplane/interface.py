@@ -11,6 +11,7 @@ from replicell.sync.errors import SyncError
 __all__ = [
     "Backplane",
     "BackplaneError",
+    "ConnectionReplacedError",
     "Entry",
     "RoomLog",
     "StreamReplacedError",
@@ -34,6 +35,10 @@ class UnfitStreamError(UnreachableError):
 
 class TrimmedError(BackplaneError):
     """The log no longer holds all entries after a position: a snapshot comes first."""
+
+
+class ConnectionReplacedError(BackplaneError):
+    """The log was opened through a connection that is no more; what was listened to is heard no more."""
 
 
 class StreamReplacedError(BackplaneError):

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from replicell.sync.backplane.interface import (
     BackplaneError,
@@ -25,27 +24,17 @@ from replicell.sync.backplane.interface import (
 from replicell.sync.backplane.jetstream_health import LONGEST_PAUSE, Health
 from replicell.sync.backplane.jetstream_log import JetStreamLog
 from replicell.sync.backplane.jetstream_streams import check_fit, log_stream, snapshots_stream
-from replicell.sync.errors import MissingPackageError, SyncClosedError
+from replicell.sync.backplane.nats_connection import NatsConnection
+from replicell.sync.errors import SyncClosedError
 
-try:
-    import nats
-    from nats import errors as nats_errors
-    from nats.aio.client import Client
-    from nats.aio.msg import Msg
-except ImportError as error:
-    raise MissingPackageError(
-        'JetStream needs the package nats-py: pip install "replicell[cluster]"'
-    ) from error
-
-__all__ = ["JetStreamBackplane", "Reply"]
+__all__ = ["JetStreamBackplane"]
 
 _log = logging.getLogger("replicell.sync.backplane")
 
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_REQUEST_SECONDS: Final = 1.5
 _RETRY_SECONDS: Final = 0.1
-_ASK_AGAIN_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 3.0
+_ANEW_SECONDS: Final = 1.0
 _UNFIT_SECONDS: Final = 1.0
 _ALONE_NANOSECONDS: Final = 3 * 10**9
 """A leader that has not heard of the other servers for so long, three of their heartbeats, leads nobody."""
@@ -54,36 +43,9 @@ _MARGIN: Final = 8 * 1024
 _MAX_PAYLOAD: Final = 4 * 1024 * 1024
 
 _NO_SUCH_STREAM: Final = 10059
-_UNREACHABLE: Final = (
-    TimeoutError,
-    nats_errors.NoRespondersError,
-    nats_errors.OutboundBufferLimitError,
-    nats_errors.ConnectionClosedError,
-    nats_errors.ConnectionReconnectingError,
-    nats_errors.FlushTimeoutError,
-    nats_errors.StaleConnectionError,
-    OSError,
-)
 
 
-class Reply(NamedTuple):
-    """A message from NATS.
-
-    Args:
-        data: Its content.
-        headers: Its headers.
-    """
-
-    data: bytes
-    headers: Mapping[str, str]
-
-    @property
-    def status(self) -> str:
-        """The code of a message that is not content but says how a request went; empty for content."""
-        return self.headers.get("Status", "")
-
-
-class JetStreamBackplane:
+class JetStreamBackplane(NatsConnection):
     """Shares rooms through NATS JetStream.
 
     What is acknowledged is stored by a majority of ``replicas`` NATS servers. As long as they cannot be
@@ -115,7 +77,7 @@ class JetStreamBackplane:
         replicas: int = 3,
         connect_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._servers = [servers] if isinstance(servers, str) else list(servers)
+        super().__init__([servers] if isinstance(servers, str) else servers, connect_options or {})
         if not self._servers:
             raise BackplaneError("servers is empty: give the addresses of the NATS servers")
         if not _STREAM_NAME.fullmatch(stream):
@@ -124,14 +86,10 @@ class JetStreamBackplane:
             raise BackplaneError(f"replicas is 1, 3 or 5, not {replicas}")
         self.stream = stream
         self._replicas = replicas
-        self._connect_options = dict(connect_options or {})
-        self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._identity = ""
         self._logs: set[JetStreamLog] = set()
-        self._reported = ""
-        self._requests: set[asyncio.Timeout] = set()
         self._doubt = asyncio.Event()
         self._answers = asyncio.Event()
         self.times_answered = 0
@@ -149,13 +107,7 @@ class JetStreamBackplane:
     def connected(self) -> bool:
         """Whether there is a connection to one of the NATS servers, which brings answers, and the streams are
         as they must be."""
-        return (
-            self._ready.is_set()
-            and self._unfit is None
-            and self._client is not None
-            and self._client.is_connected
-            and self._health.answers
-        )
+        return self._ready.is_set() and self._unfit is None and self.is_connected and self._health.answers
 
     @property
     def trouble(self) -> str | None:
@@ -192,10 +144,8 @@ class JetStreamBackplane:
             while not connecting.done():
                 connecting.cancel()
                 await asyncio.wait([connecting], timeout=_RETRY_SECONDS)
-        client, self._client = self._client, None
         self._ready.clear()
-        if client is not None:
-            await client.close()
+        await self.disconnect()
 
     async def open_room(self, name: str) -> JetStreamLog:
         """Open a room's log; waits until the stream can be reached.
@@ -216,53 +166,6 @@ class JetStreamBackplane:
         """A log needs nothing any more."""
         self._logs.discard(log)
 
-    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Reply:
-        """Ask for one reply.
-
-        Raises:
-            UnreachableError: None has come: nobody is there, or there is no leader.
-        """
-        client = self._require_client()
-        if not client.is_connected:
-            raise UnreachableError("the connection to NATS is lost")
-        try:
-            async with self._connected():
-                message = await client.request(subject, payload, timeout=_REQUEST_SECONDS, headers=headers)
-        except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
-        return _reply(message)
-
-    async def request_many(
-        self, subject: str, payload: bytes, arrived: Callable[[], None] | None = None
-    ) -> list[Reply]:
-        """Ask for many replies, of which the last one has a status.
-
-        Args:
-            subject: Whom to ask.
-            payload: What.
-            arrived: Called with each reply.
-
-        Raises:
-            UnreachableError: They stopped coming before the last one.
-        """
-        client = self._require_client()
-        try:
-            inbox = client.new_inbox()
-            subscription = await client.subscribe(inbox)
-            try:
-                replies: list[Reply] = []
-                async with self._connected():
-                    await client.publish(subject, payload, inbox)
-                    while not replies or not replies[-1].status:
-                        replies.append(_reply(await subscription.next_msg(timeout=_REQUEST_SECONDS)))
-                        if arrived is not None:
-                            arrived()
-                return replies
-            finally:
-                await subscription.unsubscribe()
-        except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
-
     async def api(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call JetStream's own interface; an error that it answers is in the result.
 
@@ -272,29 +175,6 @@ class JetStreamBackplane:
         reply = await self.request(f"$JS.API.{name}", json.dumps(arguments).encode())
         answer: dict[str, Any] = json.loads(reply.data)
         return answer
-
-    async def tell(self, subject: str, payload: bytes) -> None:
-        """Publish something that may get lost."""
-        try:
-            await self._require_client().publish(subject, payload)
-        except _UNREACHABLE as error:
-            _log.debug("not told: %s", error)
-
-    async def subscribe(self, subject: str, heard: Callable[[Reply], None]) -> Callable[[], Any]:
-        """Call a function with every message of a subject; returns how to stop that."""
-
-        async def receive(message: Msg) -> None:
-            heard(_reply(message))
-
-        subscription = await self._require_client().subscribe(subject, cb=receive)
-
-        async def stop() -> None:
-            try:
-                await subscription.unsubscribe()
-            except (*_UNREACHABLE, nats_errors.BadSubscriptionError):
-                _log.debug("%s was not listened to any more", subject)
-
-        return stop
 
     async def verify(self, identity: str) -> None:
         """Find out whether the stream still is the one that it was.
@@ -355,39 +235,42 @@ class JetStreamBackplane:
                     await answers.wait()
         return self.times_answered != since
 
+    def went_away(self) -> None:
+        self._doubt.set()
+
+    def came_back(self) -> None:
+        for log in list(self._logs):
+            log.look_again()
+        self._tell_of_answers()
+
     async def _connect(self) -> None:
-        self._client = await nats.connect(
-            random.sample(self._servers, len(self._servers)),
-            **{
-                "name": "replicell",
-                # In turns, so that one that is left for its silence is not the next one too.
-                "dont_randomize": True,
-                "max_reconnect_attempts": -1,
-                "reconnect_time_wait": 0.2,
-                "connect_timeout": 1,
-                "ping_interval": 2,
-                "max_outstanding_pings": 2,
-                "error_cb": self._on_error,
-                "reconnected_cb": self._on_reconnected,
-                "disconnected_cb": self._on_disconnected,
-                **self._connect_options,
-            },
-        )
+        """Be connected, and look after the streams."""
         while True:
             try:
-                await self._look()
-            except UnfitStreamError as error:
-                self._health.nothing_is_asked()
-                self._report(str(error), logging.ERROR)
-                await asyncio.sleep(_UNFIT_SECONDS)
-            except UnreachableError as error:
-                self._report(f"JetStream is out of reach, or has no leader: {error}")
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                await self._rest()
-            if self._health.leave():
-                _log.info("JetStream does not answer here, another NATS server is tried")
-                await self._require_client().force_reconnect()
+                if self._client is None or self.is_given_up:
+                    await self.open()
+                    self.came_back()
+                await self._look_after_streams()
+            except Exception as error:
+                # Nobody would begin again.
+                self.report(f"NATS cannot be used, which is tried again and again: {error!r}", logging.ERROR)
+                await asyncio.sleep(_ANEW_SECONDS)
+
+    async def _look_after_streams(self) -> None:
+        try:
+            await self._look()
+        except UnfitStreamError as error:
+            self._health.nothing_is_asked()
+            self.report(str(error), logging.ERROR)
+            await asyncio.sleep(_UNFIT_SECONDS)
+        except UnreachableError as error:
+            self.report(f"JetStream is out of reach, or has no leader: {error}")
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            await self._rest()
+        if self._health.leave():
+            _log.info("JetStream does not answer here, another NATS server is tried")
+            await self.change_server()
 
     async def _look(self) -> None:
         """Look whether the streams are there, for somebody may delete one and another node make it anew, and
@@ -401,8 +284,7 @@ class JetStreamBackplane:
             raise
         self._unfit = None
         if was_unfit:
-            self._reported = ""
-            _log.info("the streams of %r are as they must be again", self.stream)
+            self.report_end(f"the streams of {self.stream!r} are as they must be again")
             self._tell_of_answers()
         if not self._ready.is_set():
             self._ready.set()
@@ -418,16 +300,6 @@ class JetStreamBackplane:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._doubt.wait()
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        """Raise a TimeoutError once the connection is lost: who waits for an answer then waits in vain."""
-        async with asyncio.timeout(None) as request:
-            self._requests.add(request)
-            try:
-                yield
-            finally:
-                self._requests.discard(request)
-
     def _tell_of_answers(self) -> None:
         self.times_answered += 1
         self._answers.set()
@@ -442,7 +314,7 @@ class JetStreamBackplane:
         leader_before, self._leader = self._leader, str((log.get("cluster") or {}).get("leader"))
         if leader_before != self._leader:
             # Who is waiting has asked the one before.
-            self._give_up_requests()
+            self.give_up_requests()
         if was_doubtful or leader_before != self._leader:
             self._tell_of_answers()
         before, self._identity = self._identity, str(log["created"])
@@ -458,72 +330,14 @@ class JetStreamBackplane:
             UnreachableError: That cannot be found out.
         """
         name = wanted["name"]
-        answer = await self._ask_until_answered(f"$JS.API.STREAM.INFO.{name}")
+        reply = await self.insist(f"$JS.API.STREAM.INFO.{name}", b"{}")
+        answer: dict[str, Any] = json.loads(reply.data)
         if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
             answer = await self.api(f"STREAM.CREATE.{name}", wanted)
         if "error" in answer:
             raise UnreachableError(f"stream {name}: {answer['error'].get('description')}")
         check_fit(wanted, answer["config"], min(self._require_client().max_payload, _MAX_PAYLOAD))
         return answer
-
-    async def _ask_until_answered(self, subject: str) -> dict[str, Any]:
-        """Ask again and again for one answer, because one that was asked and lost the lead meanwhile stays
-        silent.
-
-        Raises:
-            UnreachableError: Nobody has answered.
-        """
-        client = self._require_client()
-        if not client.is_connected:
-            raise UnreachableError("the connection to NATS is lost")
-        try:
-            inbox = client.new_inbox()
-            subscription = await client.subscribe(inbox)
-            try:
-                async with self._connected(), asyncio.timeout(_REQUEST_SECONDS):
-                    while True:
-                        await client.publish(subject, b"{}", inbox)
-                        with suppress(nats_errors.TimeoutError):
-                            reply = _reply(await subscription.next_msg(timeout=_ASK_AGAIN_SECONDS))
-                            if not reply.status:
-                                answer: dict[str, Any] = json.loads(reply.data)
-                                return answer
-                            await asyncio.sleep(_ASK_AGAIN_SECONDS)
-            finally:
-                await subscription.unsubscribe()
-        except _UNREACHABLE as error:
-            raise UnreachableError(f"{subject}: {str(error) or 'no answer'}") from error
-
-    async def _on_error(self, error: Exception) -> None:
-        self._report(f"NATS: {error or type(error).__name__}")
-
-    async def _on_disconnected(self) -> None:
-        _log.info("the connection to NATS is lost")
-        self._give_up_requests()
-        self._doubt.set()
-
-    async def _on_reconnected(self) -> None:
-        self._reported = ""
-        _log.info("connected to NATS again")
-        for log in list(self._logs):
-            log.look_again()
-
-    def _give_up_requests(self) -> None:
-        """Let nobody wait for answers that will not come."""
-        for request in self._requests:
-            if not request.expired():
-                request.reschedule(asyncio.get_running_loop().time())
-
-    def _report(self, text: str, level: int = logging.WARNING) -> None:
-        """Log a trouble once, not with every attempt."""
-        if text != self._reported:
-            self._reported = text
-            _log.log(level, "%s", text)
-
-    def _require_client(self) -> Client:
-        if self._client is None:
-            raise UnreachableError("there is no connection to NATS")
-        return self._client
 
 
 def _is_alone(stream: Mapping[str, Any]) -> bool:
@@ -533,7 +347,3 @@ def _is_alone(stream: Mapping[str, Any]) -> bool:
         each for each in others if not each.get("offline") and each.get("active", 0) < _ALONE_NANOSECONDS
     ]
     return 2 * (len(heard) + 1) <= len(others) + 1
-
-
-def _reply(message: Msg) -> Reply:
-    return Reply(message.data, message.headers or {})

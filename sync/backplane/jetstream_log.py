@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from replicell.sync.access import room_file_name
 from replicell.sync.backplane.interface import (
     BackplaneError,
+    ConnectionReplacedError,
     Entry,
     TrimmedError,
     UnreachableError,
 )
 
 if TYPE_CHECKING:
-    from replicell.sync.backplane.jetstream import JetStreamBackplane, Reply
+    from replicell.sync.backplane.jetstream import JetStreamBackplane
+    from replicell.sync.backplane.nats_connection import Reply
 
 __all__ = ["JetStreamLog"]
 
@@ -63,6 +65,7 @@ class JetStreamLog:
     def __init__(self, backplane: JetStreamBackplane, name: str) -> None:
         self._backplane = backplane
         self._identity = backplane.identity
+        self._generation = backplane.generation
         self._max_payload = backplane.max_payload
         # A room's file name has no character that means something in a subject.
         room = room_file_name(name).removesuffix(".db")
@@ -102,7 +105,7 @@ class JetStreamLog:
         self._backplane.joined(self)
         try:
             while True:
-                self._check_identity()
+                self._check_is_current()
                 if self._behind:
                     self._behind = False
                     async with aclosing(self._backlog(after)) as backlog:
@@ -244,7 +247,7 @@ class JetStreamLog:
                     if doubtful:
                         # It was away for a moment: is it still the one that has all the entries before?
                         await self._backplane.verify(self._identity)
-                    self._check_identity()
+                    self._check_is_current()
                     if answer.get("duplicate"):
                         await self._verify_stored(stream, sequence, payload)
                     self._backplane.append_succeeded()
@@ -260,7 +263,7 @@ class JetStreamLog:
                     raise BackplaneError(f"the stream {stream!r} refuses an entry: {error}")
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
-                self._check_identity()
+                self._check_is_current()
                 self._backplane.append_failed(headers["Nats-Msg-Id"])
                 doubtful = True
             delay = await self._wait_before_asking_again(delay, answered)
@@ -278,8 +281,10 @@ class JetStreamLog:
         if base64.b64decode(answer.get("message", {}).get("data", "")) != payload:
             raise UnreachableError(f"{sequence} of the stream {stream!r} is acknowledged and not stored")
 
-    def _check_identity(self) -> None:
+    def _check_is_current(self) -> None:
         self._backplane.check_identity(self._identity)
+        if self._backplane.generation != self._generation:
+            raise ConnectionReplacedError("the connection to NATS was made anew: open the room's log again")
 
     # -- following --
 
@@ -416,7 +421,7 @@ class JetStreamLog:
                 return await work()
             except UnreachableError as error:
                 _log.debug("waiting for JetStream: %s", error)
-                self._check_identity()
+                self._check_is_current()
             delay = await self._wait_before_asking_again(delay, answered)
 
     async def _wait_before_asking_again(self, delay: float, answered: int) -> float:

@@ -32,6 +32,7 @@ from replicell.sync.backplane.entries import (
 from replicell.sync.backplane.interface import (
     Backplane,
     BackplaneError,
+    ConnectionReplacedError,
     Entry,
     RoomLog,
     StreamReplacedError,
@@ -180,6 +181,8 @@ class RoomLink:
                 )
             except StreamReplacedError as error:
                 _log.error("room %r: %s; everything is published anew", self._name, error)
+            except ConnectionReplacedError as error:
+                _log.warning("room %r begins to follow its log again: %s", self._name, error)
             except Exception:
                 _log.exception("room %r stops following its log, and begins again", self._name)
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -19,8 +19,9 @@ import pytest
 from examples.cluster.nats_cluster import NatsCluster
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import BackplaneError, LinkOptions, jetstream, jetstream_log
-from replicell.sync.backplane.jetstream import JetStreamBackplane, Reply
+from replicell.sync.backplane.jetstream import JetStreamBackplane
 from replicell.sync.backplane.jetstream_health import LONGEST_PAUSE
+from replicell.sync.backplane.nats_connection import Reply
 from replicell.sync.errors import SyncClosedError, SyncTimeoutError
 from replicell.sync.server import SyncServer
 from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
