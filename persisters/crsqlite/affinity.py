@@ -28,8 +28,12 @@ class Affinity(Enum):
     REAL = "text that looks like a number and integers to floating-point numbers"
 
 
-def affinity_of(declared: str | None) -> Affinity:
+def affinity_of(declared: str | None, table_sql: str | None = None) -> Affinity:
     """Return the affinity of a column that was declared with a type, by SQLite's rules.
+
+    Args:
+        declared: The type.
+        table_sql: The statement that made the table, which says whether the table is strict.
 
     >>> affinity_of("VARCHAR(20)"), affinity_of(""), affinity_of("BOOLEAN")
     (<Affinity.TEXT: 'numbers to text'>, <Affinity.NONE: 'to nothing'>, <Affinity.NUMBER: ...>)
@@ -39,7 +43,7 @@ def affinity_of(declared: str | None) -> Affinity:
         return Affinity.NUMBER
     if any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
         return Affinity.TEXT
-    if not kind or "BLOB" in kind or kind == "ANY":
+    if not kind or "BLOB" in kind or (kind == "ANY" and _is_strict(table_sql or "")):
         return Affinity.NONE
     if any(word in kind for word in ("REAL", "FLOA", "DOUB")):
         return Affinity.REAL
@@ -64,3 +68,7 @@ def why_changed(value: SqlCell | None, affinity: Affinity) -> str | None:
         case _:
             return None
     return f"the column is typed, so that SQLite would turn {change}; declare the column without a type"
+
+
+def _is_strict(table_sql: str) -> bool:
+    return "STRICT" in table_sql.upper().rpartition(")")[2]

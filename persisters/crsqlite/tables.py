@@ -214,7 +214,8 @@ def mappable_tables(
 def _column_facts(connection: apsw.Connection, table: str) -> ColumnFacts:
     query = "SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE NOT pk"
     columns = cast("list[tuple[str, str | None, int]]", connection.execute(query, (table,)).fetchall())
-    affinities = {name: affinity_of(kind) for name, kind, hidden in columns if not hidden}
+    sql = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).get
+    affinities = {name: affinity_of(kind, sql) for name, kind, hidden in columns if not hidden}
     return ColumnFacts(
         {name: affinity for name, affinity in affinities.items() if affinity is not Affinity.NONE},
         frozenset(name for name, _, hidden in columns if hidden),

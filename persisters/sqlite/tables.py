@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from replicell.persisters.crsqlite.affinity import Affinity, affinity_of
 from replicell.persisters.crsqlite.identifiers import folded
@@ -16,7 +17,8 @@ from replicell.persisters.sqlite.statements import rows_sql
 __all__ = ["PlainTable", "PlainTables", "key_text"]
 
 _COLUMNS = """
-    SELECT things.name, things.type, columns.name, columns.pk, upper(columns.type), columns.hidden
+    SELECT things.name, things.type, columns.name, columns.pk, upper(columns.type), columns.hidden,
+        things.sql
     FROM sqlite_master AS things JOIN pragma_table_xinfo(things.name) AS columns
     WHERE things.type IN ('table', 'view') ORDER BY things.name, columns.cid
 """
@@ -29,6 +31,16 @@ _UNIQUE_COLUMNS = """
 """
 
 _TRIGGERS = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+
+
+class _Column(NamedTuple):
+    kind: str
+    """What it is a column of, a table or a view."""
+    name: str
+    key_position: int
+    declared_type: str
+    is_hidden: int
+    table_sql: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +99,9 @@ class PlainTables:
             SchemaError: one of them cannot be used as it is configured.
         """
         saved = frozenset(saved)
-        things: dict[str, list[tuple[str, str, int, str, int]]] = {}
+        things: dict[str, list[_Column]] = {}
         for thing, *column in (yield Statement(_COLUMNS)):
-            kind, name, key_position, declared_type, hidden = column
-            things.setdefault(thing, []).append((kind, name, key_position, declared_type, hidden))
+            things.setdefault(thing, []).append(_Column(*column))
         spellings = {folded(thing): thing for thing in things}
         tables = {}
         for name, key in keys.items():
@@ -120,29 +131,27 @@ def key_text(key: object, has_integer_key: bool) -> str | None:
     return None
 
 
-def _checked(
-    name: str, key: str, columns: list[tuple[str, str, int, str, int]], is_saved: bool
-) -> Script[PlainTable]:
-    names = [column[1] for column in columns]
+def _checked(name: str, key: str, columns: list[_Column], is_saved: bool) -> Script[PlainTable]:
+    names = [column.name for column in columns]
     if key not in names:
         raise SchemaError(
             f"Table {name!r} has no column {key!r}; allowed as row_id_column_name: {', '.join(names)}."
         )
     position = names.index(key)
-    kind, _, _, declared_type, _ = columns[position]
-    is_view = kind == "view"
+    declared_type = columns[position].declared_type
+    is_view = columns[position].kind == "view"
     has_integer_key = "INT" in declared_type
     if is_view and is_saved:
         raise SchemaError(f"{name!r} is a view, which can be loaded but not saved; save to another table.")
     if not is_view:
-        is_row_number = declared_type == "INTEGER" and [c[1] for c in columns if c[2]] == [key]
+        is_row_number = declared_type == "INTEGER" and [c.name for c in columns if c.key_position] == [key]
         if not is_row_number:
             unique = yield Statement(_UNIQUE_COLUMNS, (name,))
             _refuse_key(name, key, declared_type, dict(unique))
-    kinds = {column: affinity_of(kind) for _, column, _, kind, hidden in columns if not hidden}
+    kinds = {c.name: affinity_of(c.declared_type, c.table_sql) for c in columns if not c.is_hidden}
     facts = ColumnFacts(
         {column: affinity for column, affinity in kinds.items() if affinity is not Affinity.NONE},
-        frozenset(column for _, column, _, _, hidden in columns if hidden),
+        frozenset(c.name for c in columns if c.is_hidden),
     )
     return PlainTable(
         TableSchema(name, (key,), tuple(column for column in kinds if column != key)),

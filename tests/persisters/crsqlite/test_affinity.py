@@ -22,6 +22,7 @@ TYPES = (
     "NUMERIC",
     "BOOLEAN",
     "DATE",
+    "ANY",
 )
 VALUES: tuple[SqlCell, ...] = (
     *(0, 1, -5, 2**53, 2**53 + 1, 2**63 - 1, 1.5, -0.25, 1e300),
@@ -37,15 +38,21 @@ def connection() -> Iterator[apsw.Connection]:
     made.close()
 
 
-@pytest.mark.parametrize("kind", TYPES)
-def test_a_value_is_refused_exactly_if_sqlite_would_change_it(connection: apsw.Connection, kind: str) -> None:
-    connection.execute(f"CREATE TABLE t (a {kind})")
+TABLES = [*(f"CREATE TABLE t (a {kind})" for kind in TYPES), "CREATE TABLE t (a ANY) STRICT"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_value_is_refused_exactly_if_sqlite_would_change_it(
+    connection: apsw.Connection, table: str
+) -> None:
+    connection.execute(table)
+    (kind,) = connection.execute("SELECT type FROM pragma_table_info('t')").fetchone() or ("",)
     for value in VALUES:
         connection.execute("DELETE FROM t")
         connection.execute("INSERT INTO t VALUES (?)", (value,))
         stored = connection.execute("SELECT a FROM t").get
         is_changed = isinstance(stored, str) is not isinstance(value, str) or stored != value
-        assert (why_changed(value, affinity_of(kind)) is not None) is is_changed, (value, stored)
+        assert (why_changed(value, affinity_of(kind, table)) is not None) is is_changed, (value, stored)
 
 
 def test_an_absent_cell_is_absent_in_every_column() -> None:

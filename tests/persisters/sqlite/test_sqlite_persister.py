@@ -314,6 +314,25 @@ async def test_a_table_with_integer_keys_and_types_is_used_as_it_is(db: SqliteDa
     await until_store(store, lambda: store.get_cell("todo", "300", "n") == 6)
 
 
+@pytest.mark.parametrize("is_replicated", [False, True])
+@pytest.mark.parametrize("is_strict", [False, True])
+async def test_text_that_a_column_for_anything_would_make_a_number_is_told_unless_the_table_is_strict(
+    file: Path, is_replicated: bool, is_strict: bool
+) -> None:
+    database = CrSqliteDatabase if is_replicated else SqliteDatabase
+    create: Any = create_crsqlite_persister if is_replicated else create_sqlite_persister
+    errors: list[Exception] = []
+    async with database(file) as db:
+        await db.execute(f"CREATE TABLE todo (_id TEXT PRIMARY KEY NOT NULL, a ANY) {'STRICT' * is_strict}")
+        if is_replicated:
+            await db.execute("SELECT crsql_as_crr('todo')")
+        store = create_store().set_row("todo", "1", {"a": "12"}).set_row("todo", "2", {"a": "x"})
+        await create(store, db, CONFIG, on_error=errors.append).save()
+        saved = [("1", "12"), ("2", "x")] if is_strict else [("2", "x")]
+        assert await rows(db) == saved
+    assert [type(error) for error in errors] == [UnstorableCellError] * (not is_strict)
+
+
 async def test_a_view_can_be_loaded_and_follows_its_tables(db: SqliteDatabase) -> None:
     await db.execute("CREATE TABLE items (_id TEXT PRIMARY KEY NOT NULL, text, done)")
     await db.execute("CREATE VIEW todo AS SELECT _id, text FROM items WHERE NOT done")
