@@ -372,7 +372,7 @@ class RoomLink:
             intervals = 1 if self._publisher.all_is_back else 2
             if loop.time() >= checked_at + intervals * self._options.check_interval and self.settled:
                 checked_at = loop.time()
-                digest = await self._repairer.digest(self._position)
+                digest = await self._repairer.digest(self._position, self._is_in_log)
                 asked = None if digest else self._repairer.ask_again()
                 if asked is not None:
                     await log.tell(encode_telling(asked))
@@ -393,7 +393,7 @@ class RoomLink:
     async def _tell(self, log: RoomLog, digest: list[int]) -> None:
         news, sites = self._news, self._publisher.take_sites(_PEERS_AT_ONCE)
         state = await self._db.read(partial(journal.read_beacon, catalog=self._catalog, sites=sites))
-        if not self.settled or state.version > self._publisher.pushed:
+        if not self._is_in_log(state.version):
             self._publisher.return_sites(sites)
             return
         beacon = Beacon(
@@ -409,6 +409,9 @@ class RoomLink:
         )
         await log.tell(encode_telling(beacon))
         self._told = news
+
+    def _is_in_log(self, version: int) -> bool:
+        return self.settled and version <= self._publisher.pushed
 
     def _hear(self, log: RoomLog, payload: bytes) -> None:
         try:

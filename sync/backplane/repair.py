@@ -9,7 +9,7 @@ all, those that come later among them, and may be as big as anything in the log.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -100,11 +100,13 @@ class Repairer:
         self.own: list[int] = []
         """The newest digest, empty for none."""
 
-    async def digest(self, position: int) -> list[int]:
-        """Return a fingerprint of each part of the content; empty if it is known or has changed meanwhile.
+    async def digest(self, position: int, in_log: Callable[[int], bool] = lambda _: True) -> list[int]:
+        """Return a fingerprint of each part of the content; empty if it is known or has changed meanwhile, or
+        if some of it is not in the log yet.
 
         Args:
             position: Where the node is in the log.
+            in_log: Tells whether all up to a version is in the log.
         """
         before = await self._db.read(self._catalog.latest_version)
         if (before, position) == (self._version, self.position):
@@ -114,7 +116,7 @@ class Repairer:
         while (changes := await content.next()) is not None:
             for change in changes:
                 digest[_bucket(change)] ^= _fingerprint(change)
-        if await self._db.read(self._catalog.latest_version) != before:
+        if await self._db.read(self._catalog.latest_version) != before or not in_log(before):
             return []
         self._version, self.position, self.own = before, position, digest
         self._compared.clear()

@@ -83,6 +83,15 @@ async def test_what_was_asked_for_and_changed_nothing_is_asked_for_again_three_t
     assert repairer.ask_again() is None
 
 
+async def test_what_is_not_in_the_log_yet_is_not_compared(db: CrSqliteDatabase) -> None:
+    await put(db, "1", "x")
+    repairer = Repairer(ONE, db, Catalog())
+    assert await repairer.digest(7, lambda version: version < 1) == []
+    assert repairer.compare(beacon([1] * BUCKETS, 7)) is None
+    assert await repairer.digest(7, lambda version: version <= 1) != []
+    assert repairer.compare(beacon([1] * BUCKETS, 7)) is not None
+
+
 async def test_nothing_is_looked_at_again_as_long_as_nothing_has_changed(db: CrSqliteDatabase) -> None:
     repairer = Repairer(ONE, db, Catalog())
     assert await repairer.digest(7)
