@@ -146,6 +146,10 @@ class NatsCluster:
         """Return more options for a server's command line."""
         return []
 
+    def more_configuration(self) -> str:
+        """Return what is added to all servers' configuration."""
+        return ""
+
     def route_port(self, number: int, other: int) -> int:
         """Return the port by which one server reaches another one."""
         return self.cluster_ports[other]
@@ -163,7 +167,7 @@ class NatsCluster:
             routes=", ".join(f"nats://127.0.0.1:{port}" for port in others),
         )
         configuration = folder / "nats.conf"
-        configuration.write_text(text, encoding="utf-8")
+        configuration.write_text(text + self.more_configuration(), encoding="utf-8")
         return subprocess.Popen(
             [
                 self._program,

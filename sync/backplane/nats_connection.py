@@ -13,7 +13,6 @@ from replicell.sync.backplane.interface import UnreachableError
 from replicell.sync.errors import MissingPackageError
 
 try:
-    import nats
     from nats import errors as nats_errors
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -69,6 +68,7 @@ class NatsConnection:
     def __init__(self, servers: Iterable[str], options: Mapping[str, Any]) -> None:
         self._servers = list(servers)
         self._options = dict(options)
+        self._encrypts = "tls" in self._options or any(url.startswith("tls://") for url in self._servers)
         self._client: Client | None = None
         self._requests: set[asyncio.Timeout] = set()
         self._reported = ""
@@ -184,8 +184,9 @@ class NatsConnection:
     async def open(self) -> None:
         """Connect, in place of a connection that was given up; returns when that is done, however long it
         takes."""
-        client = await nats.connect(
+        client = await connect(
             random.sample(self._servers, len(self._servers)),
+            encrypts=self._encrypts,
             **{
                 "name": "replicell",
                 # In turns, so that one that is left for its silence is not the next one too.
@@ -274,6 +275,37 @@ class NatsConnection:
         if self._client is None:
             raise UnreachableError("there is no connection to NATS")
         return self._client
+
+
+class _Client(Client):
+    """Says nothing in the clear where TLS is wanted: the package encrypts if the server asks for it, so
+    whoever stands between could do away with it and be told the password.
+
+    Args:
+        encrypts: Whether TLS is wanted.
+    """
+
+    def __init__(self, *, encrypts: bool) -> None:
+        super().__init__()
+        self._encrypts = encrypts
+
+    def _connect_command(self) -> bytes:
+        if self._encrypts and not self._server_info.get("tls_required"):
+            raise nats_errors.Error("the NATS server speaks no TLS, so nothing is said to it")
+        return super()._connect_command()
+
+
+async def connect(servers: list[str], *, encrypts: bool, **options: Any) -> Client:
+    """Connect to one of several NATS servers, as ``nats.connect`` does, in no case in the clear if TLS is
+    wanted."""
+    client = _Client(encrypts=encrypts)
+    try:
+        await client.connect(servers, **options)
+    except BaseException:
+        # An attempt that was under way has a connection open.
+        await client.close()
+        raise
+    return client
 
 
 def _unreachable(subject: str, error: Exception) -> UnreachableError:

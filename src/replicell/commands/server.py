@@ -9,10 +9,9 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from replicell.commands import access_options, server_rooms, server_settings
+from replicell.commands import access_options, nats_options, server_rooms, server_settings
 
 if TYPE_CHECKING:
-    from replicell.sync.backplane import Backplane
     from replicell.sync.server import SyncServer
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -61,20 +60,11 @@ def _make_server(settings: argparse.Namespace) -> SyncServer:
         proxy_header=settings.proxy_header,
         presence=settings.presence,
         room_idle_seconds=settings.room_idle_seconds,
-        backplane=_backplane(settings),
+        backplane=nats_options.backplane(settings),
         options=SessionOptions(snapshot_bytes=settings.snapshot_bytes),
         metrics_token=settings.metrics_token,
         metrics_rooms=settings.metrics_rooms,
     )
-
-
-def _backplane(args: argparse.Namespace) -> Backplane | None:
-    servers = [url for urls in args.nats for url in urls.split(",") if url]
-    if not servers:
-        return None
-    from replicell.sync.backplane.jetstream import JetStreamBackplane
-
-    return JetStreamBackplane(servers, stream=args.nats_stream, replicas=args.nats_replicas)
 
 
 async def _serve(settings: argparse.Namespace) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nats
 import pytest
 
 from examples.cluster.nats_cluster import NatsCluster
-from replicell.sync.backplane import jetstream
+from replicell.sync.backplane import jetstream, nats_connection
 from replicell.sync.backplane.interface import UnreachableError
 from replicell.sync.backplane.jetstream import JetStreamBackplane
 from replicell.sync.backplane.jetstream_streams import log_stream, snapshots_stream
@@ -68,7 +67,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     async def connect(*_: object, **__: object) -> Client:
         return made
 
-    monkeypatch.setattr("replicell.sync.backplane.nats_connection.nats.connect", connect)
+    monkeypatch.setattr("replicell.sync.backplane.nats_connection.connect", connect)
     return made
 
 
@@ -92,7 +91,7 @@ async def test_options_that_cannot_be_used_are_told_and_tried_again(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(jetstream, "_ANEW_SECONDS", 0.0)
-    connect, attempts = nats.connect, []
+    connect, attempts = nats_connection.connect, []
 
     async def connect_later(*addresses: Any, **options: Any) -> Any:
         attempts.append(options["user_credentials"])
@@ -100,7 +99,7 @@ async def test_options_that_cannot_be_used_are_told_and_tried_again(
             raise FileNotFoundError("node.creds")
         return await connect(*addresses, **options)
 
-    monkeypatch.setattr("replicell.sync.backplane.nats_connection.nats.connect", connect_later)
+    monkeypatch.setattr("replicell.sync.backplane.nats_connection.connect", connect_later)
     backplane = JetStreamBackplane(["nats://localhost"], connect_options={"user_credentials": "node.creds"})
     await backplane.start()
     try:
