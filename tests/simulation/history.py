@@ -10,6 +10,7 @@ from replicell.persisters.crsqlite.schema import create_table, read_schema
 from replicell.sync.actions import SessionOptions
 from tests.simulation.course import Course
 from tests.simulation.disasters import Disasters
+from tests.simulation.merging import seeded_merging
 from tests.simulation.network import Clock, Weather
 from tests.simulation.nodes import Client, Machine, Server
 from tests.simulation.oracle import (
@@ -74,7 +75,7 @@ class History(Course):
         Raises:
             BrokenPromiseError: Something that replicell promises did not hold.
         """
-        with seeded_bytes(Random(f"bytes {self.seed}")):
+        with seeded_bytes(Random(f"bytes {self.seed}")), seeded_merging(self.seed):
             try:
                 self._begin()
                 self._live()

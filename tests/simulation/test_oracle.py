@@ -10,9 +10,12 @@ from typing import Any
 import apsw
 import pytest
 
+from replicell.persisters.crsqlite import changes as merging
 from replicell.persisters.crsqlite.catalog import Catalog
+from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.connection import transaction
 from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
+from replicell.persisters.crsqlite.new_rows import insert_new_rows
 from replicell.sync import client_session, server_session
 from replicell.sync.actions import Send
 from replicell.sync.inbound import Inbound
@@ -109,6 +112,14 @@ def drop_a_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(client_session, "take_in", forgetful)
 
 
+def merge_nothing_but_new_rows(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(conn: apsw.Connection, *args: Any) -> list[Change]:
+        rest = insert_new_rows(conn, *args)
+        return rest if len(rest) == len(args[1]) else []
+
+    patch.setattr(merging, "insert_new_rows", forgetful)
+
+
 def acknowledge_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     honest = Inbound._take
 
@@ -134,6 +145,7 @@ def forget_when_opened(patch: pytest.MonkeyPatch) -> None:
         (skip_gaps, "up to .* but lacks"),
         (note_more_than_there_is, "notes in replicell_peers to have client.* which is at"),
         (drop_a_row, "notes in replicell_servers to have server up to .* but lacks"),
+        (merge_nothing_but_new_rows, "up to .* but lacks"),
         (acknowledge_before_it_is_on_disk, "is told that all up to .* is on the server's disk, but lacks"),
         (forget_when_opened, "had before it ended, and has no more"),
     ],

@@ -1,44 +1,36 @@
 """Histories from seeds: however the world treats them, replicas agree in the end and nothing is lost.
 
-A failing seed is named; ``python -m tests.simulation SEED`` replays it and prints its course, and
+A failing seed is named; ``python -m tests.simulation sessions SEED`` replays it and prints its course, and
 ``REPLICELL_SEED=SEED pytest tests/simulation`` runs that one alone.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.history import History
+from tests.simulation.merging import FEW, inserting_batches
+from tests.simulation.playing import chosen_seeds, played
 
 HISTORIES = 2000
 A_TEST = 10
 
 
-def chosen_seeds() -> list[range]:
-    seed = os.environ.get("REPLICELL_SEED")
-    if seed is not None:
-        return [range(int(seed), int(seed) + 1)]
-    return [range(first, first + A_TEST) for first in range(0, HISTORIES, A_TEST)]
+def play(seed: int, folder: Path, make: Callable[[int, Path], History] = History) -> History:
+    return played(partial(make, seed), folder, f"tests.simulation sessions {seed}")
 
 
-@pytest.mark.parametrize("seeds", chosen_seeds(), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+@pytest.mark.parametrize(
+    "seeds", chosen_seeds(range(HISTORIES), A_TEST), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}"
+)
 def test_replicas_agree_in_the_end_and_nothing_is_lost(seeds: range, tmp_path: Path) -> None:
     for seed in seeds:
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        history = History(seed, folder)
-        try:
-            history.run()
-        except Exception as error:
-            course = "\n".join(history.trace)
-            pytest.fail(
-                f"{course}\nseed {seed}: {type(error).__name__}: {error}\n"
-                f"replay it with: python -m tests.simulation {seed}"
-            )
+        play(seed, tmp_path / str(seed))
 
 
 TROUBLES = (
@@ -50,14 +42,19 @@ TROUBLES = (
 
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses, weathers = [], []
-    for seed in range(40):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
+
+    def begun(seed: int, folder: Path) -> History:
         history = History(seed, folder)
         weathers.append(replace(history.weather))
-        history.run()
-        courses.append("\n".join(history.trace))
+        return history
+
+    with inserting_batches() as batches:
+        for seed in range(40):
+            history = play(seed, tmp_path / str(seed), begun)
+            courses.append("\n".join(history.trace))
 
     assert [trouble for trouble in TROUBLES if sum(trouble in course for course in courses) < 2] == []
     for kind in ("loss", "duplication", "reordering"):
         assert sum(getattr(weather, kind) > 0 for weather in weathers) >= 5
+    assert sum(size <= FEW for size in batches) >= 20
+    assert any(size > FEW for size in batches)

@@ -1,4 +1,5 @@
-"""All that would make two runs of a history differ, decided by its seed: ids, jitter, clocks, threads."""
+"""All that would make two runs of a history differ, decided by its seed: ids, jitter, clocks, threads; and
+how changes are merged."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from replicell.sync.snapshot_shelf import SnapshotShelf
 from tests.simulation.cluster.loop import VirtualLoop, current_life
 from tests.simulation.cluster.network import Connection, Network, Station
 from tests.simulation.cluster.worker import PacedWorker, Plan
+from tests.simulation.merging import seeded_merging
 from tests.simulation.randomness import seeded_bytes
 
 __all__ = ["Router", "seeded"]
@@ -55,6 +57,7 @@ def seeded(seed: int, loop: VirtualLoop, plan: Plan, router: Router) -> Iterator
     clock = SimpleNamespace(time=loop.time, monotonic=loop.time, perf_counter=_work_clock(loop, rng))
     with ExitStack() as stack:
         stack.enter_context(seeded_bytes(rng))
+        stack.enter_context(seeded_merging(seed))
         stack.enter_context(patch.object(link, "random", rng))
         stack.enter_context(patch.object(link, "_size", lambda _: 0))
         stack.enter_context(patch.object(server, "time", clock))
