@@ -96,9 +96,11 @@ class Health:
 
     def _is_to_be_left(self, now: float) -> bool:
         no_leader = now if self._looking_since is None else max(self._looking_since, self._moved_at)
-        no_append = max(min(self._failing.values(), default=now), self._moved_at)
-        return (
-            self._leader_is_alone
-            or now >= no_leader + _NO_LEADER_SECONDS
-            or now >= no_append + _NO_APPEND_SECONDS
-        )
+        failing_since = min(self._failing.values(), default=now)
+        if failing_since > self._moved_at:
+            no_append_until = failing_since + _NO_APPEND_SECONDS
+        else:
+            # The first server was not to blame. Another step amid an election, perhaps to one that stands
+            # still, would only make the pause longer.
+            no_append_until = self._moved_at + _NO_LEADER_SECONDS
+        return self._leader_is_alone or now >= no_leader + _NO_LEADER_SECONDS or now >= no_append_until

@@ -123,6 +123,17 @@ def test_each_server_has_the_same_time_and_the_silence_goes_on(health: Health, c
     assert health.leave()
 
 
+@pytest.mark.parametrize(("seconds", "is_left"), [(4.9, False), (5.0, True)])
+def test_a_second_server_that_takes_no_entries_is_not_left_amid_an_election(
+    health: Health, clock: Clock, seconds: float, is_left: bool
+) -> None:
+    health.append_failed("entry")
+    clock.time += 3
+    assert health.leave()
+    clock.time += seconds
+    assert health.leave() is is_left
+
+
 def test_who_has_reasons_not_to_ask_is_owed_nothing(health: Health, clock: Clock) -> None:
     health.look_begins()
     health.append_failed("entry")
