@@ -3,15 +3,16 @@ process before or after the commit."""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import apsw
 
 from replicell.persisters.replies import Reply
-from replicell.persisters.sqlite.worker import DatabaseChange, Engine, Mode, Worker
+from replicell.persisters.sqlite.worker import DatabaseChange, Mode, Worker
 from tests.simulation.cluster.loop import Life, VirtualLoop, current_life
 
 __all__ = ["Fate", "PacedWorker", "Plan"]
@@ -53,24 +54,18 @@ class PacedWorker(Worker):
 
     plan: Plan
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        name: str,
-        engine: Engine,
-        poll_interval: float,
-        tell: Callable[[DatabaseChange], None],
-        tell_sql: Callable[[str, Any], None] | None = None,
-    ) -> None:
-        life = current_life()
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        loop, life = self._loop, current_life()
         assert isinstance(loop, VirtualLoop) and life is not None
-        self.path = name
+        self.path = self._name
         self.life = life
         self._virtual_loop = loop
         self._context = contextvars.copy_context()
         self._is_scheduled = False
         self._is_gone = False
-        super().__init__(loop, name, engine, poll_interval, tell, tell_sql)
+        self._end: BaseException | None = None
+        """How the next job that writes ends; None if nothing goes wrong."""
         life.on_kill.append(self.kill)
         loop.call_later(self.plan.seconds_of_job(), self._open, context=self._context)
 
@@ -129,8 +124,8 @@ class PacedWorker(Worker):
             fate = self.plan.fate_of_job(self.life)
         if job.mode is Mode.REOPEN:
             self.plan.reopened(self.life)
-        if fate in ("crash before commit", "disk fails"):
-            job.function = _failing(job.function, fate)
+        end = _ENDS.get(fate)
+        self._end = None if end is None else end()
         if fate.startswith("crash"):
             # Before its reply is settled, or somebody could still learn that it was committed.
             self._is_gone = True
@@ -141,6 +136,13 @@ class PacedWorker(Worker):
         if job.mode in _WRITING:
             self.plan.committed(self)
         self._schedule()
+
+    def _call(self, connection: apsw.Connection, job: Any) -> tuple[Any, bool]:
+        end, self._end = self._end, None
+        if end is None:
+            return super()._call(connection, job)
+        with _failing_commit(connection, end):
+            return super()._call(connection, job)
 
     def _settle(
         self,
@@ -154,15 +156,28 @@ class PacedWorker(Worker):
             super()._settle(reply, result, error, change, findings)
 
 
-def _failing(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
-    """Return a function that fails once all is done but the commit."""
-
-    def fail(connection: apsw.Connection, *args: Any) -> Any:
-        function(connection, *args)
-        raise apsw.FullError("the disk is full") if fate == "disk fails" else _CrashError
-
-    return fail
-
-
 class _CrashError(BaseException):
     """The process ends in the middle of a transaction."""
+
+
+_ENDS: Final[dict[Fate, Callable[[], BaseException]]] = {
+    "crash before commit": _CrashError,
+    "disk fails": partial(apsw.FullError, "the disk is full"),
+}
+
+
+@contextmanager
+def _failing_commit(connection: apsw.Connection, end: BaseException) -> Iterator[None]:
+    """Have a block end at its first commit, or, if it makes none, when all is done."""
+
+    def refuse(_: apsw.Cursor, sql: str, __: object) -> bool:
+        if sql == "COMMIT":
+            raise end
+        return True
+
+    connection.exec_trace = refuse
+    try:
+        yield
+        raise end
+    finally:
+        connection.exec_trace = None
