@@ -15,6 +15,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from replicell.errors import ReplicellError
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync.announcements import adopt_tables
@@ -183,6 +184,9 @@ class RoomLink:
                 _log.error("room %r: %s; everything is published anew", self._name, error)
             except ConnectionReplacedError as error:
                 _log.warning("room %r begins to follow its log again: %s", self._name, error)
+            except (ReplicellError, OSError) as error:
+                _log.error("room %r stops following its log, and begins again: %s", self._name, error)
+                await asyncio.sleep(_RETRY_SECONDS)
             except Exception:
                 _log.exception("room %r stops following its log, and begins again", self._name)
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
-from replicell.sync.backplane import Backplane, InProcessBackplane, LinkOptions
+from replicell.sync.backplane import (
+    Backplane,
+    BackplaneError,
+    InProcessBackplane,
+    LinkOptions,
+    RoomLog,
+    link,
+)
 from replicell.sync.backplane.jetstream import JetStreamBackplane
+from replicell.sync.backplane.snapshots import save_snapshot
 from replicell.sync.limits import Limits
-from tests.sync.backplane.conftest import MakeBackplane, OpenNode
+from replicell.sync.server import SyncServer
+from tests.sync.backplane.conftest import QUICK_LINK, MakeBackplane, OpenNode
+from tests.sync.backplane.node_sites import journaled
 from tests.sync.conftest import OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 
@@ -84,6 +94,52 @@ async def test_a_new_node_begins_with_a_snapshot_and_a_late_one_merges_it(
         CrSqliteDatabase(tmp_path / "node-1" / "room.db") as original,
     ):
         assert copy.site_id != original.site_id
+
+
+class DamagedAtFirst(InProcessBackplane):
+    """Gives snapshots that cannot be read, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def open_room(self, name: str) -> RoomLog:  # type: ignore[override]  # the class of logs is private
+        log = await super().open_room(name)
+        load = log.load_snapshot
+
+        async def load_snapshot(target: Path, arrived: Callable[[], None] | None = None) -> int | None:
+            if self.times:
+                self.times -= 1
+                raise BackplaneError("a piece of a snapshot is damaged")
+            return await load(target, arrived)
+
+        log.load_snapshot = load_snapshot  # type: ignore[method-assign]  # only that is another one
+        return log
+
+
+async def test_a_snapshot_that_cannot_be_read_is_told_in_a_line_and_asked_for_again(
+    stack: AsyncExitStack,
+    open_database: OpenDatabase,
+    open_client: OpenClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(link, "_RETRY_SECONDS", 0.01)
+    # Once in place of the new node's file, twice when it is merged.
+    hub = DamagedAtFirst(times=3)
+    log = await hub.open_room("room")
+    original = await journaled(await open_database("room of another node"))
+    assert await save_snapshot(log, original)
+    node = await stack.enter_async_context(
+        SyncServer(tmp_path / "node", port=0, backplane=hub, link_options=QUICK_LINK)
+    )
+    a = await open_database("a", with_table=False)
+    await open_client(a, f"{node.url}/room")
+    await eventually(a, lambda: has_rows(a, 1))
+    told = [record for record in caplog.records if "damaged" in record.getMessage()]
+    assert len(told) == 3
+    assert all(record.exc_info is None for record in told)
 
 
 @pytest.mark.parametrize("later", [{"end": "after the hole"}, {}], ids=["in the middle", "at the end"])
