@@ -21,7 +21,7 @@ from replicell.sync.attendance import Attendance, Party, Seat, party_of
 from replicell.sync.change_sets import Validate
 from replicell.sync.client_addresses import ClientAddresses
 from replicell.sync.counts import Counts
-from replicell.sync.errors import DecodeError, NoRoomError, RoomNameError, TooManyRoomsError
+from replicell.sync.errors import DecodeError, NoRoomError, RoomNameError, SyncClosedError, TooManyRoomsError
 from replicell.sync.limits import Limits, TokenBucket
 from replicell.sync.messages import Hello, Problem, decode, encode
 from replicell.sync.overview import RoomOverview
@@ -113,6 +113,10 @@ class Reception:
     def limits(self) -> Limits:
         """What a client may have."""
         return self._limits
+
+    def close_to_new_rooms(self, is_over: bool) -> None:
+        """Make no rooms any more, or again; who waits for one has gone, or is sent away."""
+        self._making.is_over = is_over
 
     def overview(self) -> list[RoomOverview]:
         """Return how the open rooms and their clients are."""
@@ -279,6 +283,8 @@ class Reception:
         except TooManyRoomsError as error:
             _log.warning("room %r: %s", room, error)
             reason, text = "too_many", str(error)
+        except SyncClosedError:
+            return None
         except NoRoomError as error:
             _log.info("room %r: %s", room, error)
             reason, text = "no_room", str(error)

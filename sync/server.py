@@ -318,6 +318,7 @@ class SyncServer:
                 return
             ticker.cancel()
             self._pages.phase = "shutting down"
+            self._reception.close_to_new_rooms(True)
             server, self._server = self._server, None
             if server is not None:
                 await self._arrivals.stop(server)
@@ -372,6 +373,7 @@ class SyncServer:
             _make_writable(self._data_dir)
             await self._node.backplane.start()
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
+            self._reception.close_to_new_rooms(False)
             self._pages.phase = "serving"
 
     async def _process_request(self, connection: ServerConnection, request: HttpRequest) -> Response | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
+from replicell.sync.errors import SyncClosedError, TooManyRoomsError
 from replicell.sync.messages import Welcome
 from replicell.sync.room_making import RoomMaking
+from replicell.sync.server import SyncServer
 from replicell.sync.turns import Turns
 from tests.sync.conftest import OpenServer
 from tests.sync.support import Clock
@@ -48,28 +51,73 @@ async def test_who_makes_many_rooms_beside_others_has_a_fifth_of_the_time_for_it
     assert times[49] == pytest.approx(50 * 0.1 / 0.2, rel=0.1)
 
 
-async def test_who_is_alone_makes_them_one_after_the_other_without_a_pause(clock: Clock) -> None:
-    making, times = RoomMaking(Turns(clock)), list[float]()
-    await asyncio.gather(*(make(making, clock, "anna", times) for _ in range(50)))
-    assert times == pytest.approx([number * 0.1 for number in range(50)])
+async def test_beside_others_they_are_made_one_after_the_other(clock: Clock) -> None:
+    turns, times = Turns(clock), list[float]()
+    turns.enter().delay()
+    making = RoomMaking(turns)
+    await asyncio.gather(*(make(making, clock, "anna", times) for _ in range(20)))
+    assert times == sorted(times)
+    assert times[19] - times[3] == pytest.approx(16 * 0.5, rel=0.1)
+
+
+class Slow:
+    """Makes rooms that are ready when the test says so."""
+
+    def __init__(self, making: RoomMaking) -> None:
+        self.making = making
+        self.begun = asyncio.Semaphore(0)
+        self.may_end = asyncio.Event()
+
+    async def make(self, party: str) -> None:
+        async with self.making.turn(party):
+            self.begun.release()
+            await self.may_end.wait()
+
+
+async def test_who_is_alone_makes_many_at_once() -> None:
+    slow = Slow(RoomMaking(Turns(lambda: 0.0)))
+    tasks = [asyncio.create_task(slow.make("anna")) for _ in range(200)]
+    for _ in tasks:
+        await slow.begun.acquire()
+    slow.may_end.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_nobody_waits_for_those_that_another_one_makes() -> None:
     turns = Turns(lambda: 0.0)
-    making, begun, may_end = RoomMaking(turns), asyncio.Event(), asyncio.Event()
+    turns.enter().delay()
+    slow = Slow(RoomMaking(turns))
+    tasks = [asyncio.create_task(slow.make(party)) for party in ("anna", "anna", "ben")]
+    for _ in range(2):
+        await slow.begun.acquire()
+    assert slow.begun.locked()
+    slow.may_end.set()
+    await asyncio.gather(*tasks)
 
-    async def make_slowly() -> None:
-        async with making.turn("anna"):
-            begun.set()
-            await may_end.wait()
 
-    slow = asyncio.create_task(make_slowly())
-    await begun.wait()
-    second = asyncio.create_task(make_slowly())
-    async with making.turn("ben"):
-        assert not second.done()
-    may_end.set()
-    await asyncio.gather(slow, second)
+async def test_only_so_many_wait_and_those_who_do_are_sent_away_when_the_server_closes() -> None:
+    turns = Turns(lambda: 0.0)
+    turns.enter().delay()
+    slow = Slow(RoomMaking(turns))
+    first = asyncio.create_task(slow.make("anna"))
+    await slow.begun.acquire()
+    waiting = [asyncio.create_task(slow.make("anna")) for _ in range(101)]
+    with pytest.raises(TooManyRoomsError, match="already 100 new rooms are waited for"):
+        await waiting[100]
+    slow.making.is_over = True
+    slow.may_end.set()
+    await first
+    ends = await asyncio.gather(*waiting[:100], return_exceptions=True)
+    assert {type(end) for end in ends} == {SyncClosedError}
+    assert turns.enter(("rooms", "anna")).share.connections == 1
+
+
+async def test_a_server_that_was_closed_makes_rooms_again(tmp_path: Path) -> None:
+    server = SyncServer(tmp_path / "rooms", port=0)
+    for room in ("a", "b"):
+        async with server, connect(f"{server.url}/{room}") as websocket:
+            await tell(websocket, HELLO)
+            await hear(websocket, Welcome)
 
 
 async def test_only_new_rooms_are_waited_for(
