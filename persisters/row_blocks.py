@@ -91,10 +91,13 @@ class RowBlocks:
         return found if found in self._blocks else None
 
     def pop(self) -> RowBlock:
-        """Take out the last block."""
+        """Take out the last block, and keep nothing of it."""
         block, _ = self._blocks.popitem()
         if self._not_indexed and self._not_indexed[-1] is block:
             self._not_indexed.pop()
+        elif self._indexed:
+            for row_id in block.row_ids:
+                self._indexed.pop(row_id, None)
         return block
 
     def __len__(self) -> int:

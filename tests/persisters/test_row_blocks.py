@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 
 from replicell.persisters.row_blocks import RowBlock, RowBlocks
@@ -41,3 +43,18 @@ def test_rows_of_a_block_that_was_taken_out_are_not_found(lookups: int) -> None:
     assert blocks.pop() is third
     assert [blocks.find(row_id) for row_id in "1234"] == [None, None, second, None]
     assert (len(blocks), list(blocks)) == (1, [second])
+
+
+class Column(list[str]):
+    """Cells that one can tell the end of."""
+
+
+def test_nothing_is_kept_of_a_block_that_was_taken_out_as_the_last() -> None:
+    blocks = RowBlocks()
+    for row_id in "123":
+        blocks.add(RowBlock([row_id], ("text",), [Column("x")]))
+    columns = [ref(block.columns[0]) for block in blocks]
+    for row_id in "123":
+        blocks.find(row_id)
+    blocks.pop()
+    assert [column() is None for column in columns] == [False, False, True]
