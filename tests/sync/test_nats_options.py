@@ -13,7 +13,7 @@ import pytest
 
 from replicell.commands import nats_options
 from replicell.commands.server_settings import resolve
-from replicell.sync.backplane import Entry, RoomLog
+from replicell.sync.backplane import Entry, LinkOptions, RoomLog
 from replicell.sync.errors import MissingPackageError, SyncError
 from tests.sync.certificates import make_certificate
 from tests.sync.guarded_nats import NatsByCredentials, NatsByTls
@@ -41,6 +41,13 @@ async def opened_log(*words: str) -> AsyncIterator[RoomLog]:
 
 def test_without_nats_a_server_is_alone() -> None:
     assert nats_options.backplane(settings()) is None
+
+
+def test_how_much_a_snapshot_takes_the_place_of_can_be_set() -> None:
+    assert nats_options.link_options(settings()) == LinkOptions()
+    assert nats_options.link_options(settings("--nats-snapshot-bytes", "5")) == LinkOptions(snapshot_bytes=5)
+    with pytest.raises(SyncError, match="more than 0"):
+        nats_options.link_options(settings("--nats-snapshot-bytes", "0"))
 
 
 async def test_nats_that_speaks_tls_and_asks_for_a_certificate_and_a_password(tmp_path: Path) -> None:

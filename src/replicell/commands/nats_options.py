@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import ssl
 
-    from replicell.sync.backplane import Backplane
+    from replicell.sync.backplane import Backplane, LinkOptions
 
-__all__ = ["backplane", "connect_options"]
+__all__ = ["backplane", "connect_options", "link_options"]
 
 _CREDENTIALS: Final = ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")
 
@@ -32,6 +32,17 @@ def backplane(args: argparse.Namespace) -> Backplane | None:
     return JetStreamBackplane(
         servers, stream=args.nats_stream, replicas=args.nats_replicas, connect_options=options
     )
+
+
+def link_options(args: argparse.Namespace) -> LinkOptions:
+    """Return how the server's rooms follow their logs.
+
+    Raises:
+        SyncError: The settings make no sense.
+    """
+    from replicell.sync.backplane import LinkOptions
+
+    return LinkOptions(snapshot_bytes=args.nats_snapshot_bytes)
 
 
 def connect_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def _make_server(settings: argparse.Namespace) -> SyncServer:
         presence=settings.presence,
         room_idle_seconds=settings.room_idle_seconds,
         backplane=nats_options.backplane(settings),
+        link_options=nats_options.link_options(settings),
         options=SessionOptions(snapshot_bytes=settings.snapshot_bytes),
         metrics_token=settings.metrics_token,
         metrics_rooms=settings.metrics_rooms,

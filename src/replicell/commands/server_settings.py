@@ -168,6 +168,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("nats_stream", str, "replicell", "name of the NATS stream", _CLUSTER),
     Setting("nats_replicas", int, 3, "how many NATS servers keep what is acknowledged: 1, 3 or 5", _CLUSTER),
     Setting(
+        "nats_snapshot_bytes",
+        int,
+        16 * 1024 * 1024,
+        "how many bytes of a room's entries a snapshot takes the place of; more, if the room is bigger",
+        _CLUSTER,
+    ),
+    Setting(
         "nats_credentials",
         str,
         None,
