@@ -60,7 +60,7 @@ class SyncServer:
     """Serves rooms to `replicell.sync.SyncClient`.
 
     A room is the path of its address, and a cr-sqlite database file in ``data_dir``, made when the first
-    client comes. What a client is told to be acknowledged is on this disk.
+    client comes that may write. What a client is told to be acknowledged is on this disk.
 
     Args:
         data_dir: The folder of the rooms' files; it is created if it is missing.
