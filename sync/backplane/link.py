@@ -13,23 +13,14 @@ from functools import partial
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from replicell.errors import ReplicellError
 from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.persisters.crsqlite.epochs import Cursor
 from replicell.sync.announcements import adopt_tables
 from replicell.sync.backplane import journal, translation
-from replicell.sync.backplane.entries import (
-    AskRows,
-    Beacon,
-    Company,
-    Part,
-    decode_part,
-    decode_publication,
-    decode_telling,
-    encode_telling,
-)
+from replicell.sync.backplane.entries import Part, decode_part, decode_publication
+from replicell.sync.backplane.gossip import Gossip
 from replicell.sync.backplane.interface import (
     Backplane,
     BackplaneError,
@@ -40,9 +31,7 @@ from replicell.sync.backplane.interface import (
     TrimmedError,
 )
 from replicell.sync.backplane.options import LinkOptions
-from replicell.sync.backplane.presence_relay import PresenceRelay
 from replicell.sync.backplane.publisher import Publisher
-from replicell.sync.backplane.repair import Repairer
 from replicell.sync.backplane.snapshots import read_snapshot, save_snapshot
 from replicell.sync.jobs import TakenIn, drain_parked
 from replicell.sync.ledger import LOG_SITE_ID
@@ -55,7 +44,6 @@ _log = logging.getLogger("replicell.sync.backplane")
 
 _GROUP_BYTES: Final = 256 * 1024
 _RETRY_SECONDS: Final = 1.0
-_PEERS_AT_ONCE: Final = 1000
 _MAX_DEFERRED: Final = 256
 
 
@@ -92,7 +80,6 @@ class RoomLink:
         self._backplane = backplane
         self._origin = origin
         self._options = options
-        self._differs = differs
         self._run = os.urandom(8)
         self._task: asyncio.Task[None] | None = None
         self._publisher = Publisher(self._run, db, room.catalog)
@@ -101,15 +88,20 @@ class RoomLink:
         self._position = 0
         self._noted = 0
         self._deferred: list[tuple[int, Part]] = []
-        self._told = (0, 0)
-        self._early: dict[bytes, Beacon] = {}
         self._bytes_since_snapshot = 0
         self._counted_from = 0
         self._compacting = False
         self._jobs: set[asyncio.Task[None]] = set()
-        self._repairer = Repairer(self._run, db, room.catalog)
-        self._relay = PresenceRelay(
-            self._run, room.presence, options.presence_interval, asyncio.get_running_loop().time
+        self._gossip = Gossip(
+            run=self._run,
+            name=name,
+            db=db,
+            room=room,
+            origin=origin,
+            options=options,
+            publisher=self._publisher,
+            start_job=self._job,
+            differs=differs,
         )
 
     @property
@@ -173,12 +165,12 @@ class RoomLink:
             try:
                 log = await self._backplane.open_room(self._name)
                 await self._begin(log)
-                await log.listen(partial(self._hear, log))
+                await log.listen(partial(self._gossip.hear, log))
                 await self._together(
                     self._follow(log),
                     self._publisher.publish(log),
-                    self._beacon(log),
-                    self._relay.run(log),
+                    self._gossip.run(log, self._bring_journal_up_to_date),
+                    self._gossip.relay.run(log),
                 )
             except StreamReplacedError as error:
                 _log.error("room %r: %s; everything is published anew", self._name, error)
@@ -216,7 +208,7 @@ class RoomLink:
         self._position = self._counted_from = state.position
         self._noted = state.pushed
         self._deferred = []
-        self._early.clear()
+        self._gossip.begin(state.position)
         # What was being applied when the log was left may be committed, and nobody was told.
         self._room.changed()
         self._target = await log.last()
@@ -316,8 +308,7 @@ class RoomLink:
         self._position = max(self._position, position)
         if self._position >= self._target:
             self._caught_up.set()
-        for beacon in [each for each in self._early.values() if each.needed <= self._position]:
-            self._job(self._note_peers(self._early.pop(beacon.run)))
+        self._gossip.reached(self._position)
 
     async def _compact(self, log: RoomLog) -> None:
         """Keep a snapshot in place of the entries, once these are more than the room itself."""
@@ -362,120 +353,14 @@ class RoomLink:
         self._counted_from = position
         self._reached(position)
 
-    # -- what is told to those who are there --
-
-    async def _beacon(self, log: RoomLog) -> None:
-        loop = asyncio.get_running_loop()
-        checked_at = loop.time()
-        while True:
-            await asyncio.sleep(min(self._options.beacon_interval, self._options.check_interval))
-            await self._apply_deferred()
-            await self._note_pushed()
-            digest: list[int] = []
-            # Own entries are in the content before the position says so; a lost one never comes back.
-            intervals = 1 if self._publisher.all_is_back else 2
-            if loop.time() >= checked_at + intervals * self._options.check_interval and self.settled:
-                checked_at = loop.time()
-                digest = await self._repairer.digest(self._position, self._is_in_log)
-                asked = None if digest else self._repairer.ask_again()
-                if asked is not None:
-                    await log.tell(encode_telling(asked))
-            if digest or (self.settled and (self._publisher.has_sites or self._told != self._news)):
-                await self._tell(log, digest)
-
-    async def _note_pushed(self) -> None:
-        """Note up to where nothing is left to be published, should no entry have said so."""
+    async def _bring_journal_up_to_date(self) -> None:
+        """Note what could wait, and up to where nothing is left to be published, should no entry have said
+        so."""
+        await self._apply_deferred()
         pushed = self._publisher.pushed
         if self._publisher.all_is_back and not self._deferred and pushed > self._noted:
             self._noted = pushed
-            await self._db.write(partial(journal.note_pushed, pushed=self._noted), origin=self._origin)
-
-    @property
-    def _news(self) -> tuple[int, int]:
-        return self._room.version, self._position
-
-    async def _tell(self, log: RoomLog, digest: list[int]) -> None:
-        news, sites = self._news, self._publisher.take_sites(_PEERS_AT_ONCE)
-        state = await self._db.read(partial(journal.read_beacon, catalog=self._catalog, sites=sites))
-        if not self._is_in_log(state.version):
-            self._publisher.return_sites(sites)
-            return
-        beacon = Beacon(
-            self._run,
-            self._db.site_id,
-            state.epochs,
-            state.steps,
-            state.position,
-            max(state.position, self._publisher.needed),
-            state.peers,
-            digest if state.position == self._repairer.position else [],
-            log.identity,
-        )
-        await log.tell(encode_telling(beacon))
-        self._told = news
-
-    def _is_in_log(self, version: int) -> bool:
-        return self.settled and version <= self._publisher.pushed
-
-    def _hear(self, log: RoomLog, payload: bytes) -> None:
-        try:
-            telling = decode_telling(payload)
-        except BackplaneError as error:
-            _log.error("room %r: %s", self._name, error)
-            return
-        if telling.run == self._run:
-            return
-        match telling:
-            case Beacon(identity=log.identity):
-                self._job(self._note(telling))
-                if telling.digest:
-                    self._job(self._compare(telling, log))
-            case Company():
-                self._relay.hear(telling)
-            case AskRows(asked=asked) if asked == self._run:
-                repetition = self._repairer.answer(telling)
-                if repetition is not None:
-                    self._publisher.repeat(repetition)
-            case _:
-                return
-
-    async def _compare(self, beacon: Beacon, log: RoomLog) -> None:
-        if not await self._is_comparable(beacon.position, log):
-            return
-        asked = self._repairer.compare(beacon)
-        if asked is None:
-            return
-        self._differs()
-        _log.warning(
-            "room %r differs from another node's in %d parts: they are fetched",
-            self._name,
-            len(asked.buckets),
-        )
-        self._job(log.tell(encode_telling(asked)))
-        # The other one may lack something too, and is to find out.
-        self._job(self._tell(log, self._repairer.own))
-
-    async def _is_comparable(self, position: int, log: RoomLog) -> bool:
-        """Whether the log has nothing more that could make another node's content and this one's the same."""
-        own = self._repairer.position
-        if position == own:
-            return True
-        return own == self._position and await log.last() <= min(position, own)
-
-    async def _note(self, beacon: Beacon) -> None:
-        if not await self._db.write(partial(journal.note_beacon, beacon=beacon), origin=self._origin):
-            return
-        if beacon.needed <= self._position:
-            await self._note_peers(beacon)
-        else:
-            earlier = self._early.get(beacon.run)
-            known = (*(earlier.peers if earlier is not None else ()), *beacon.peers)
-            peers = {cursor.site_id: cursor for cursor in known}
-            self._early[beacon.run] = msgspec.structs.replace(beacon, peers=list(peers.values()))
-
-    async def _note_peers(self, beacon: Beacon) -> None:
-        if beacon.peers:
-            await self._db.write(partial(journal.note_peers, peers=beacon.peers), origin=self._origin)
+            await self._db.write(partial(journal.note_pushed, pushed=pushed), origin=self._origin)
 
     def _job(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
