@@ -43,6 +43,23 @@ async def make_backplane(request: pytest.FixtureRequest) -> AsyncIterator[MakeBa
 
 
 @pytest.fixture
+def hub() -> InProcessBackplane:
+    """What nodes of one process share; it can be cut, and lose entries."""
+    return InProcessBackplane()
+
+
+@pytest.fixture
+def open_node_at_hub(stack: AsyncExitStack, tmp_path: Path, hub: InProcessBackplane) -> OpenNode:
+    """Start a server that shares its rooms through the hub."""
+
+    async def start(name: str, **options: Any) -> SyncServer:
+        options = {"port": 0, "link_options": QUICK_LINK, "backplane": hub, **options}
+        return await stack.enter_async_context(SyncServer(tmp_path / f"node-{name}", **options))
+
+    return start
+
+
+@pytest.fixture
 def open_node(stack: AsyncExitStack, tmp_path: Path, make_backplane: MakeBackplane) -> OpenNode:
     """Start a server that keeps its rooms in a folder of its own."""
 

@@ -4,10 +4,8 @@ up the same."""
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,9 +13,8 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.client import SyncClient
 from replicell.sync.errors import SyncTimeoutError
-from replicell.sync.server import SyncServer
 from replicell.sync.status import SyncStatus
-from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
+from tests.sync.backplane.conftest import OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 
@@ -25,17 +22,8 @@ IMPATIENT_LINK = LinkOptions(beacon_interval=0.05, snapshot_jitter=0.0, catch_up
 
 
 @pytest.fixture
-def hub() -> InProcessBackplane:
-    return InProcessBackplane()
-
-
-@pytest.fixture
-def open_node(stack: AsyncExitStack, tmp_path: Path, hub: InProcessBackplane) -> OpenNode:
-    async def start(name: str, **options: Any) -> SyncServer:
-        options = {"port": 0, "link_options": QUICK_LINK, "backplane": hub, **options}
-        return await stack.enter_async_context(SyncServer(tmp_path / f"node-{name}", **options))
-
-    return start
+def open_node(open_node_at_hub: OpenNode) -> OpenNode:
+    return open_node_at_hub
 
 
 async def becomes(sync: SyncClient, status: SyncStatus) -> None:

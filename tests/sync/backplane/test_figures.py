@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.server import SyncServer
-from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
+from tests.sync.backplane.conftest import OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase, OpenServer
 from tests.sync.support import PATIENCE, eventually, has_rows, put
 from tests.sync.test_pages import figures
@@ -23,17 +20,8 @@ CHECKING_LINK = LinkOptions(beacon_interval=0.05, check_interval=0.05)
 
 
 @pytest.fixture
-def hub() -> InProcessBackplane:
-    return InProcessBackplane()
-
-
-@pytest.fixture
-def open_node(stack: AsyncExitStack, tmp_path: Path, hub: InProcessBackplane) -> OpenNode:
-    async def start(name: str, **options: Any) -> SyncServer:
-        options = {"port": 0, "link_options": QUICK_LINK, "backplane": hub, **options}
-        return await stack.enter_async_context(SyncServer(tmp_path / f"node-{name}", **options))
-
-    return start
+def open_node(open_node_at_hub: OpenNode) -> OpenNode:
+    return open_node_at_hub
 
 
 async def becomes_well(node: SyncServer) -> None:

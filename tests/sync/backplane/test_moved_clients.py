@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from replicell.persisters.crsqlite.database import CrSqliteDatabase
 from replicell.sync.backplane import InProcessBackplane, LinkOptions
 from replicell.sync.client import SyncClient
 from replicell.sync.server import SyncServer
-from tests.sync.backplane.conftest import QUICK_LINK, OpenNode
+from tests.sync.backplane.conftest import OpenNode
 from tests.sync.conftest import OpenClient, OpenDatabase
 from tests.sync.support import PATIENCE, eventually, has_rows, put, rows
 
@@ -26,17 +25,8 @@ TRIMMING = LinkOptions(
 
 
 @pytest.fixture
-def hub() -> InProcessBackplane:
-    return InProcessBackplane()
-
-
-@pytest.fixture
-def open_node(stack: AsyncExitStack, tmp_path: Path, hub: InProcessBackplane) -> OpenNode:
-    async def start(name: str, **options: Any) -> SyncServer:
-        options = {"port": 0, "link_options": QUICK_LINK, "backplane": hub, **options}
-        return await stack.enter_async_context(SyncServer(tmp_path / f"node-{name}", **options))
-
-    return start
+def open_node(open_node_at_hub: OpenNode) -> OpenNode:
+    return open_node_at_hub
 
 
 @dataclass
