@@ -245,13 +245,22 @@ class NatsConnection:
 
     @asynccontextmanager
     async def _under_way(self) -> AsyncIterator[None]:
-        """Raise a TimeoutError once it is known that no answer will come."""
-        async with asyncio.timeout(None) as request:
-            self._requests.add(request)
-            try:
-                yield
-            finally:
-                self._requests.discard(request)
+        """Raise a TimeoutError once it is known that no answer will come, and a CancelledError that the
+        package has lost."""
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task is not None else 0
+        try:
+            async with asyncio.timeout(None) as request:
+                self._requests.add(request)
+                try:
+                    yield
+                finally:
+                    self._requests.discard(request)
+        finally:
+            # It takes an answer that comes at the same time for all that has happened; and who was told to
+            # end would go on for ever.
+            if task is not None and task.cancelling() > cancelled_before:
+                raise asyncio.CancelledError
 
     async def _on_error(self, error: Exception) -> None:
         self.report(f"NATS: {str(error) or type(error).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,14 +23,22 @@ from tests.sync.support import PATIENCE, eventually, has_rows, put
 
 
 class Inbox:
-    """A subscription that has its messages already."""
+    """A subscription that has its messages already, or gets one just as who waits is cancelled."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: asyncio.Event) -> None:
         self.subject = "inbox"
         self.messages: list[dict[str, Any]] = []
+        self._waits = waits
 
     async def next_msg(self, timeout: float) -> SimpleNamespace:  # noqa: ASYNC109 - as the package has it
-        return SimpleNamespace(data=json.dumps(self.messages.pop()).encode(), headers=None)
+        if self.messages:
+            return SimpleNamespace(data=json.dumps(self.messages.pop()).encode(), headers=None)
+        if self._waits.is_set():
+            await asyncio.Event().wait()
+        self._waits.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return SimpleNamespace(data=b"", headers={"Status": "204"})
 
     async def unsubscribe(self) -> None:
         """Nothing comes any more."""
@@ -43,7 +52,8 @@ class Client:
         self.is_closed = False
         self.max_payload = 1_000_000
         self.nonsense: list[dict[str, Any]] = []
-        self._inbox = Inbox()
+        self.loses_cancellation = asyncio.Event()
+        self._inbox = Inbox(self.loses_cancellation)
 
     def new_inbox(self) -> str:
         return self._inbox.subject
@@ -51,7 +61,19 @@ class Client:
     async def subscribe(self, subject: str) -> Inbox:
         return self._inbox
 
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        timeout: float,  # noqa: ASYNC109 - as the package has it
+        headers: dict[str, str] | None,
+    ) -> SimpleNamespace:
+        return await self._inbox.next_msg(timeout)
+
     async def publish(self, subject: str, payload: bytes, reply: str) -> None:
+        if not subject.startswith("$JS"):
+            return
         wanted = (snapshots_stream if subject.endswith("-snapshots") else log_stream)("replicell", 3)
         stream = {"created": "once", "config": wanted, "cluster": {"leader": "n1", "replicas": []}}
         self._inbox.messages.append(self.nonsense.pop() if self.nonsense else stream)
@@ -121,6 +143,19 @@ async def test_without_a_connection_nobody_waits_for_an_answer(client: Client) -
         await backplane.open()
         client.is_connected = False
     assert not backplane.connected
+    await backplane.close()
+
+
+async def test_who_is_cancelled_just_as_an_answer_comes_is_cancelled(client: Client) -> None:
+    backplane = JetStreamBackplane(["nats://localhost"])
+    await backplane.open()
+    for ask in (backplane.request, backplane.insist, backplane.request_many):
+        client.loses_cancellation.clear()
+        asking = asyncio.create_task(ask("subject", b""))
+        await asyncio.wait_for(client.loses_cancellation.wait(), PATIENCE)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
     await backplane.close()
 
 
