@@ -8,9 +8,10 @@ from replicell.sync.actions import Emit, Later
 
 __all__ = ["MOST_IN_A_MOMENT", "Chatter"]
 
-_MOMENT: Final = 0.1
-MOST_IN_A_MOMENT: Final = 500
-"""Several times what a client says that is told of a thousand edits a second."""
+_MOMENT: Final = 0.02
+MOST_IN_A_MOMENT: Final = 100
+"""A second's worth is several times what a client says that is told of a thousand edits a second; a moment's
+is over in some milliseconds, for which the others wait."""
 
 
 class Chatter:

@@ -18,12 +18,25 @@ def test_too_much_in_a_moment_is_not_listened_to_until_it_is_over() -> None:
         chatter.note(10.0)
     assert (chatter.is_too_much, timers.waiting) == (False, [])
 
-    chatter.note(10.025)
+    chatter.note(10.005)
 
     assert chatter.is_too_much
-    assert [round(later.seconds, 6) for later in timers.waiting] == [0.075]
+    assert [round(later.seconds, 6) for later in timers.waiting] == [0.015]
     timers.pass_time()
     assert not chatter.is_too_much
+
+
+def test_of_five_thousand_in_a_second_a_hundred_come_at_a_time() -> None:
+    timers, now, heard = Timers(), 0.0, 0
+    chatter = Chatter(timers.emit)
+    while now < 1.0:
+        while not chatter.is_too_much:
+            chatter.note(now)
+            heard += 1
+        assert heard % 100 == 0
+        now += timers.waiting[0].seconds
+        timers.pass_time()
+    assert 4_900 <= heard <= 5_100
 
 
 def test_as_much_over_a_longer_time_is_no_reason_to_rest() -> None:
