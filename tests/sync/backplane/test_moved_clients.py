@@ -159,14 +159,14 @@ async def test_so_does_it_when_the_node_that_lacked_it_merges_a_snapshot(
     open_database: OpenDatabase,
     open_client: OpenClient,
 ) -> None:
-    for name in "123":
-        await scene.nodes[name].close()
+    for node in scene.nodes.values():
+        await node.close()
     await open_node("1", port=scene.ports["1"], link_options=TRIMMING)
     sync = scene.sync["writer"]
     log = await hub.open_room("room")
-    edits = 0
+    reached, edits = await log.last(), 0
     # The entries must outweigh the file before a snapshot is worth while.
-    while not await log.snapshot_position():
+    while await log.snapshot_position() <= reached:
         await put(scene.writer, "end", "x" * 10_000 + str(edits))
         await sync.wait_until_synced(PATIENCE)
         edits += 1
