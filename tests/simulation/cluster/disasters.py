@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
+from tests.simulation.cluster.intruder import Intruder
 from tests.simulation.cluster.machines import Client, Machine, Node
 from tests.simulation.oracle import has_table
 from tests.simulation.programs import upsert
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Disasters"]
 
 _MOST_CLIENTS: Final = 6
+_SECONDS_TO_BE_SEEN: Final = 1.0
+"""After which all in a room know of somebody who shows himself."""
 
 
 class Disasters:
@@ -41,6 +44,7 @@ class Disasters:
             self._move, self._move, self._cut, self._partition, self._stall, self._crash_node,
             self._crash_node, self._restart_node, self._crash_client, self._pause, self._cut_log,
             self._cut_all_from_log, self._come, self._lose_file, self._write_at_node, world.programs.alter,
+            self._block_one_way, self._intrude, self._clone, self._jump_in_time, self._sleep,
         )  # fmt: skip
         at_disks = (
             self._wipe, self._wipe_room, self._back_up, self._restore, self._leave, self._burn, self._burn
@@ -67,12 +71,12 @@ class Disasters:
         client = self._some_client()
         client.home = self._rng.randrange(len(self._world.nodes))
         self._world.note(f"{client.name} moves to {self._world.nodes[client.home].name}")
-        self._break(client)
+        self.cut(client)
 
     def _cut(self) -> None:
         client = self._some_client()
         self._world.note(f"{client.name} loses its connection")
-        self._break(client)
+        self.cut(client)
 
     def _partition(self) -> None:
         world = self._world
@@ -80,7 +84,7 @@ class Disasters:
         world.note(f"{client.name} is cut off from {node.name}")
         ends = client.name, node.name
         world.network.partitions.add(ends)
-        self._break(client)
+        self.cut(client)
         world.after(self._rng.random() * 6, partial(world.network.partitions.discard, ends))
 
     def _stall(self) -> None:
@@ -91,6 +95,54 @@ class Disasters:
             if connection.ends[0] == client.name:
                 self._world.note(f"{client.name} is {'not heard' if upwards else 'deaf'} for a while")
                 connection.stall(upwards=upwards, seconds=self._rng.random() * 8)
+
+    def _block_one_way(self) -> None:
+        """What one side sends does not arrive any more; it hears the other as before."""
+        world, client = self._world, self._some_client()
+        upwards, seconds = self._rng.random() < 0.5, 0.5 + self._rng.random() * 5
+        for connection in list(world.network.connections):
+            if connection.ends[0] == client.name:
+                node = connection.ends[1]
+                world.note(f"{client.name} {'only hears' if upwards else 'is only heard by'} {node}")
+                world.network.partitions.add(connection.ends)
+                connection.mute(upwards=upwards, seconds=seconds)
+                world.after(seconds, partial(world.network.partitions.discard, connection.ends))
+
+    def _intrude(self) -> None:
+        node = self._some_node()
+        if node.up:
+            self._world.note(f"an intruder comes to {node.name}")
+            Intruder(self._world, node, self._some_client()).come_in()
+
+    def _clone(self) -> None:
+        """Somebody copies a client's file, and both copies go on."""
+        world, original = self._world, self._some_client()
+        if len(world.clients) >= _MOST_CLIENTS or not original.path.exists():
+            return
+        twin = Client(world, f"client{world.next_number()}", original.room)
+        twin.home = self._rng.randrange(len(world.nodes))
+        _copy(original.path, twin.path)
+        world.programs.copied(original, twin)
+        world.clients.append(twin)
+        twin.boot()
+        world.note(f"{twin.name} is a copy of {original.name}")
+
+    def _jump_in_time(self) -> None:
+        machine = self._rng.choice([*self._world.nodes, *self._world.clients])
+        self._world.note(f"the clock of {machine.name} jumps")
+        machine.jump(self._rng.choice((2.0, 60.0, 100_000.0)))
+
+    def _sleep(self) -> None:
+        """A laptop is closed, a virtual machine suspended: it goes on where the others' time has come."""
+        world = self._world
+        machine: Machine = self._rng.choice([*world.nodes, *world.clients])
+        seconds = min(self._rng.random() * 6, world.well_at - world.loop.now)
+        if machine.up and machine.life is not None:
+            world.note(f"{machine.name} falls asleep")
+            machine.life.sleep(seconds)
+            for connection in list(world.network.connections):
+                if machine.name in connection.ends:
+                    connection.stall(upwards=connection.ends[1] == machine.name, seconds=seconds)
 
     def _crash_node(self) -> None:
         self._crash(self._some_node())
@@ -163,11 +215,17 @@ class Disasters:
     def _burn(self) -> None:
         """A room with a node and its clients goes up in flames, not long after it was cut off."""
         node = self._some_node()
-        if node.backplane is None:
+        clients = [client for client in self._world.clients if self._world.network.joins(client.name, node)]
+        for client in clients:
+            if client.shown is None:
+                client.show({"name": client.name})
+        self._world.after(_SECONDS_TO_BE_SEEN, partial(self._catch_fire, node, clients))
+
+    def _catch_fire(self, node: Node, clients: list[Client]) -> None:
+        if node.backplane is None or self._world.healing:
             return
         self._world.note(f"{node.name} is cut off from the log, for it is on fire")
         node.backplane.cut()
-        clients = [client for client in self._world.clients if self._world.network.joins(client.name, node)]
         for client in clients:
             self._world.programs.work_hard(client)
         self._world.after(0.5 + self._rng.random() * 2, partial(self._burn_down, node, clients))
@@ -216,12 +274,7 @@ class Disasters:
         node, room = self._some_node(), self._rng.choice(self._world.rooms)
         if node.path(room).exists():
             backup = self._world.folder / f"backup{len(self._backups)}.db"
-            source, target = apsw.Connection(str(node.path(room))), apsw.Connection(str(backup))
-            target.execute("PRAGMA synchronous = OFF")
-            with target.backup("main", source, "main") as copying:
-                copying.step()
-            source.close()
-            target.close()
+            _copy(node.path(room), backup)
             self._backups.append((node, room, backup))
             self._world.note(f"room {room} is backed up at {node.name}")
 
@@ -247,7 +300,8 @@ class Disasters:
         self._world.note("the log is lost")
         self._world.hub.forget()
 
-    def _break(self, client: Client) -> None:
+    def cut(self, client: Client) -> None:
+        """Break all connections of a client."""
         for connection in list(self._world.network.connections):
             if connection.ends[0] == client.name:
                 connection.break_down()
@@ -257,3 +311,13 @@ class Disasters:
 
     def _some_node(self) -> Node:
         return self._rng.choice(self._world.nodes)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a database as it is committed now."""
+    source, copy = apsw.Connection(str(path)), apsw.Connection(str(target))
+    copy.execute("PRAGMA synchronous = OFF")
+    with copy.backup("main", source, "main") as copying:
+        copying.step()
+    source.close()
+    copy.close()

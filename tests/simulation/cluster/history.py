@@ -53,9 +53,11 @@ class ClusterHistory(Course, Router):
         self.folder = folder
         rng = self.rng = Random(f"cluster {seed}")
         self.loop = VirtualLoop(rng)
-        super().__init__(self.loop.time)
+        super().__init__(lambda: self.loop.now)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.healing = False
+        self.well_at = SECONDS
+        """When nothing goes wrong any more."""
         self.disks_are_lost = rng.random() < 0.6
         self.keeps_transactions = self.disks_are_lost
         """Whether parts of a transaction are never seen: entries that the log has lost come back in parts."""
@@ -89,6 +91,10 @@ class ClusterHistory(Course, Router):
             max_payload=rng.choice((2000, 10_000, 1_000_000)),
         )
         weather = Weather(latency=rng.choice((0.005, 0.05, 0.3)), buffer_bytes=rng.choice((1000, 1_000_000)))
+        if rng.random() < 0.3:
+            weather.loss = rng.choice((0.0, 0.02, 0.1))
+            weather.duplication = rng.choice((0.0, 0.05))
+            weather.reordering = rng.choice((0.0, 0.1, 0.3))
         self.network = Network(self.loop, rng, weather, self.digest)
         self.failure: BaseException | None = None
         """The first promise that was broken where nobody awaits it."""
@@ -103,6 +109,8 @@ class ClusterHistory(Course, Router):
         self.gone: list[Client] = []
         """Clients that never come back."""
         self.nodes: list[Node] = []
+        self.strangers: list[Life] = []
+        """The processes of those who keep to no rule."""
 
     @property
     def disks_fail(self) -> bool:
@@ -226,7 +234,7 @@ class ClusterHistory(Course, Router):
         for deed, most in ((programs.write, 50), (programs.acknowledge, 12), (programs.show, 8)):
             for _ in range(self.rng.randint(most // 3, most)):
                 self.after(0.2 + self.rng.random() * SECONDS, deed)
-        for _ in range(self.rng.choice((0, 4, 8, 16))):
+        for _ in range(self.rng.choice((0, 6, 12, 20))):
             self.after(self.rng.random() * SECONDS, self.disasters.strike)
         await self._pass(SECONDS)
 
@@ -235,6 +243,7 @@ class ClusterHistory(Course, Router):
         self.note(WELL)
         self.healing = True
         self.network.partitions.clear()
+        self.network.weather.calm()
         self.hub.heal()
         self.hub.doomed.clear()
         self.log_weather.answer_loss = self.log_weather.telling_loss = 0.0
@@ -252,6 +261,7 @@ class ClusterHistory(Course, Router):
         while self.loop.now < deadline:
             await self._pass(1.0)
             self._keep_all_open()
+            self._tell_copies_apart()
             reason = self.oracle.unrest()
             if not reason:
                 return
@@ -264,6 +274,18 @@ class ClusterHistory(Course, Router):
                 node.keeps_open = True
                 for room in self.rooms:
                     node.life.begin(node.keep_open(room))
+
+    def _tell_copies_apart(self) -> None:
+        """Copies of a file that are at different nodes are told apart when one of them connects anew."""
+        seen: set[bytes] = set()
+        for client in self.clients:
+            replica = client.replica(client.path)
+            site_id = replica.conn.execute("SELECT crsql_site_id()").get if replica is not None else None
+            if isinstance(site_id, bytes):
+                if site_id in seen and client.synced:
+                    self.note(f"{client.name} has another one's site id, and connects anew")
+                    self.disasters.cut(client)
+                seen.add(site_id)
 
     async def _stay_still(self) -> None:
         """Nothing takes effect twice: replicas that agree have nothing more to write."""
@@ -349,6 +371,8 @@ class ClusterHistory(Course, Router):
         self.is_over = True
         for machine in (*self.nodes, *self.clients, *self.gone):
             machine.kill()
+        for stranger in self.strangers:
+            stranger.kill()
         for task in self._tasks:
             task.cancel()
         self.loop.run_until_complete(_turns(20))

@@ -18,6 +18,7 @@ _Ts = TypeVarTuple("_Ts")
 _MOST_TURNS: Final = 1000
 """So many turns of the loop a killed process's tasks may take to end, each of which cancels them again."""
 _LONGEST_IN_THREAD: Final = 0.02
+_TICK: Final = 1e-6
 
 
 class StuckError(AssertionError):
@@ -77,7 +78,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.set_task_factory(self._make_task)
 
     def time(self) -> float:
-        return self.now
+        """Return what the clock of the process that asks shows."""
+        life = _LIFE.get()
+        return self.now if life is None else self.now + life.ahead
 
     def create_future(self) -> asyncio.Future[Any]:
         return _Future(self)
@@ -89,10 +92,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         *args: *_Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        life = _LIFE.get() if context is None else context.get(_LIFE)
+        asks = _LIFE.get()
+        if asks is not None:
+            when -= asks.ahead
+        life = asks if context is None else context.get(_LIFE)
         if life is None:
             return super().call_at(when, callback, *args, context=context)
-        return super().call_at(when, partial(life.call, callback, *args), context=context)
+        timer = _Timer(life, partial(callback, *args))
+        timer.handle = super().call_at(when, timer, context=context)
+        return timer.handle
+
+    def postpone(self, timer: _Timer, when: float) -> None:
+        """Let a timer that is due wait until somebody is awake again."""
+        super().call_at(when, timer, context=contextvars.copy_context())
 
     def run_in_executor(self, executor: Any, func: Callable[[*_Ts], Any], *args: *_Ts) -> asyncio.Future[Any]:
         future = self.create_future()
@@ -109,6 +121,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if life is not None:
             life.own(task)
         return task
+
+
+class _Timer:
+    """What a process has set a timer for: it is done neither after its end nor in its sleep.
+
+    Args:
+        life: The process.
+        callback: What is done.
+    """
+
+    handle: asyncio.TimerHandle
+
+    def __init__(self, life: Life, callback: Callable[[], object]) -> None:
+        self._life = life
+        self._callback = callback
+
+    def __call__(self) -> None:
+        if self._life.is_over:
+            return
+        wakes = self._life.next_waking()
+        if wakes is not None:
+            self._life.loop.postpone(self, wakes)
+        elif not self.handle.cancelled():
+            self._callback()
 
 
 def _run_for(future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -131,9 +167,13 @@ class Life:
     """
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
-        self._loop = loop
+        self.loop = loop
         self.name = name
         self.is_over = False
+        self.ahead = 0.0
+        """Seconds by which its clock is ahead of the world's."""
+        self._asleep_until = 0.0
+        self._wakings = 0
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.on_kill: list[Callable[[], None]] = []
         """What takes its sockets and files away; called before its tasks are cancelled."""
@@ -147,7 +187,7 @@ class Life:
 
     def begin(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine in this life."""
-        return self._loop.create_task(coroutine, context=self.context)
+        return self.loop.create_task(coroutine, context=self.context)
 
     def own(self, task: asyncio.Task[Any]) -> None:
         """A task was begun in it."""
@@ -156,10 +196,18 @@ class Life:
         if self.is_over:
             task.cancel()
 
-    def call(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call what a timer of this life was set for."""
-        if not self.is_over:
-            callback(*args)
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for a while, as a process on a machine that is asleep."""
+        self._asleep_until = self.loop.now + seconds
+        self._wakings = 0
+
+    def next_waking(self) -> float | None:
+        """Return when the next of its timers that are due may go off, None for now."""
+        if self.loop.now >= self._asleep_until:
+            return None
+        # They keep their order.
+        self._wakings += 1
+        return self._asleep_until + self._wakings * _TICK
 
     def kill(self) -> None:
         """End it at once: nothing that it would still do has any effect."""
@@ -167,7 +215,7 @@ class Life:
             self.is_over = True
             for take_away in self.on_kill:
                 take_away()
-            self._loop.call_soon(self._cancel_all, 0, context=contextvars.Context())
+            self.loop.call_soon(self._cancel_all, 0, context=contextvars.Context())
 
     def _cancel_all(self, turns: int) -> None:
         if turns > _MOST_TURNS:
@@ -175,7 +223,7 @@ class Life:
         for task in self.tasks:
             task.cancel()
         if self.tasks:
-            self._loop.call_soon(self._cancel_all, turns + 1, context=contextvars.Context())
+            self.loop.call_soon(self._cancel_all, turns + 1, context=contextvars.Context())
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         del self.tasks[task]

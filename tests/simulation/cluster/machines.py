@@ -62,6 +62,7 @@ class Machine(ABC):
         self.life: Life | None = None
         self.workers: dict[str, PacedWorker] = {}
         self._stop = asyncio.Event()
+        self._ahead = 0.0
 
     @property
     def up(self) -> bool:
@@ -72,6 +73,7 @@ class Machine(ABC):
         """Start its process, unless it runs."""
         if not self.up:
             self.life = Life(self.world.loop, self.name)
+            self.life.ahead = self._ahead
             self.workers = {}
             self._stop = asyncio.Event()
             self.life.on_kill.append(self.halted)
@@ -81,6 +83,12 @@ class Machine(ABC):
         """End its process at once."""
         if self.life is not None:
             self.life.kill()
+
+    def jump(self, seconds: float) -> None:
+        """Let its clock go on later."""
+        self._ahead += seconds
+        if self.life is not None:
+            self.life.ahead = self._ahead
 
     async def shut_down(self) -> None:
         """End its process as its user would, and wait until it has ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextvars import Context
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
+from replicell.sync.errors import DecodeError
+from replicell.sync.messages import Ack, Changes, Heartbeat, Resend, decode
 from tests.simulation.cluster.loop import Life, VirtualLoop
 from tests.simulation.network import as_bytes
 
@@ -36,10 +38,21 @@ class Weather:
     Args:
         latency: Seconds that a frame takes at most.
         buffer_bytes: How much is under way before who sends has to wait.
+        loss: Part of the frames that get lost, of those that the protocol sends again. A websocket loses
+            none, but the protocol must do with it.
+        duplication: Part of them that come twice.
+        reordering: Part of them that overtake others.
     """
 
     latency: float
     buffer_bytes: int
+    loss: float = 0.0
+    duplication: float = 0.0
+    reordering: float = 0.0
+
+    def calm(self) -> None:
+        """Let nothing get lost from now on, nor come twice or too soon."""
+        self.loss = self.duplication = self.reordering = 0.0
 
 
 class Station(Protocol):
@@ -77,6 +90,8 @@ class Network:
         self.digest = digest
         self.connections: dict[Connection, None] = {}
         self.partitions: set[tuple[str, str]] = set()
+        self.mishaps: Counter[str] = Counter()
+        """How many frames got lost, came twice or might overtake others."""
         self._ports = 1
 
     def joins(self, client: str, node: Station) -> bool:
@@ -113,6 +128,9 @@ class _Direction:
         self._arrived: deque[bytes | str] = deque()
         self._under_way = 0
         self._last = 0.0
+        self._floor = 0.0
+        """When the last frame arrives that none may overtake."""
+        self._is_mute = False
         self._changed = asyncio.Event()
         self.ending: tuple[int, str] | None = None
         """The close code and the reason that whoever reads finds at the end."""
@@ -129,8 +147,34 @@ class _Direction:
         """Let nothing arrive for a while."""
         self._last = max(self._last, self._network.loop.now + seconds)
 
+    def mute(self) -> None:
+        """Let nothing arrive any more, without anybody being told."""
+        self._is_mute = True
+
     def send(self, frame: bytes | str) -> None:
         """Put a frame on its way."""
+        weather, rng = self._network.weather, self._network.rng
+        if not (weather.loss or weather.duplication or weather.reordering) or not _is_sent_again(frame):
+            self._put(frame)
+            self._floor = self._last
+        elif rng.random() < weather.loss:
+            self._network.mishaps["loss"] += 1
+        else:
+            self._put_or_overtake(frame)
+            if rng.random() < weather.duplication:
+                self._network.mishaps["duplication"] += 1
+                self._put_or_overtake(frame)
+
+    def _put_or_overtake(self, frame: bytes | str) -> None:
+        network = self._network
+        if network.rng.random() >= network.weather.reordering:
+            self._put(frame)
+            return
+        network.mishaps["reordering"] += 1
+        self._under_way += len(frame)
+        self._at(max(self._floor + _TICK, network.loop.now + self._lateness()), self._arrive, frame)
+
+    def _put(self, frame: bytes | str) -> None:
         self._under_way += len(frame)
         self._after_the_others(self._arrive, frame)
 
@@ -164,11 +208,17 @@ class _Direction:
         return frame
 
     def _after_the_others(self, call: Callable[..., None], *args: Any) -> None:
-        network = self._network
-        late = network.rng.random() * network.weather.latency
         # Timers of the same moment come in any order.
-        self._last = max(self._last + _TICK, network.loop.now + late)
-        network.loop.call_at(self._last, self._unless_broken, call, args, context=_nobodys())
+        self._last = max(self._last + _TICK, self._network.loop.now + self._lateness())
+        self._at(self._last, call, *args)
+
+    def _at(self, moment: float, call: Callable[..., None], *args: Any) -> None:
+        if not self._is_mute:
+            loop = self._network.loop
+            loop.call_later(moment - loop.now, self._unless_broken, call, args, context=_nobodys())
+
+    def _lateness(self) -> float:
+        return self._network.rng.random() * self._network.weather.latency
 
     def _unless_broken(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
         if not self.broken:
@@ -231,6 +281,16 @@ class Connection:
     def stall(self, *, upwards: bool, seconds: float) -> None:
         """Let nothing arrive in one direction for a while."""
         (self._up if upwards else self._down).stall(seconds)
+
+    def mute(self, *, upwards: bool, seconds: float) -> None:
+        """Let nothing arrive any more in one direction; both ends notice after a while, as by a ping."""
+        (self._up if upwards else self._down).mute()
+        for direction in (self._up, self._down):
+            self._network.loop.call_later(
+                seconds, direction.cut, _ABNORMAL, "nothing comes back", context=_nobodys()
+            )
+        self._network.loop.call_later(seconds, self._never_opened, context=_nobodys())
+        self._network.loop.call_later(seconds, self._forget, context=_nobodys())
 
     def break_down(self) -> None:
         """Lose what is under way; each end notices in its own time."""
@@ -318,6 +378,8 @@ class Connection:
 
     async def _run(self, app: Callable[..., Awaitable[None]], scope: dict[str, Any]) -> None:
         try:
+            # A machine that is asleep does not even begin.
+            await asyncio.sleep(_TICK)
             await app(scope, self._receive, self._send)
         finally:
             self._down.end(_ABNORMAL, "the node has ended it")
@@ -367,6 +429,14 @@ class Connection:
             response = Response(self._status or 403, "", Headers(), body)
             self.opened.set_exception(InvalidStatus(response))
             self.opened.exception()
+
+
+def _is_sent_again(frame: bytes | str) -> bool:
+    """Whether the protocol does with the loss of a frame."""
+    try:
+        return isinstance(decode(frame), Changes | Ack | Heartbeat | Resend)
+    except DecodeError:
+        return False
 
 
 def _nobodys() -> Context:

@@ -12,6 +12,7 @@ import apsw
 from replicell.persisters.crsqlite.schema import TableSchema, add_columns, create_table
 from replicell.sync.errors import SyncClosedError, SyncTimeoutError
 from tests.simulation.cluster.machines import Client
+from tests.simulation.cluster.watch import entries_on_disk
 from tests.simulation.oracle import has_table
 from tests.simulation.programs import TABLES, delete, fill, upsert
 
@@ -52,6 +53,10 @@ class Programs:
         """By client: the entries of the log, which nobody ever changes or deletes, that are in its file."""
         self.acknowledged: dict[str, set[str]] = {}
         """By room: those entries of which a client was told that they are safe."""
+
+    def copied(self, original: Client, twin: Client) -> None:
+        """A client's file is that of another client, as it was when it was copied."""
+        self.written[twin.name] = self.written.get(original.name, set()) & entries_on_disk(twin.path)
 
     def make_tables(self, client: Client) -> None:
         """Let a client have the tables from the start."""

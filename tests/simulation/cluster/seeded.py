@@ -119,6 +119,6 @@ def _work_clock(loop: VirtualLoop, rng: Random) -> Any:
     def read() -> float:
         nonlocal spent
         spent += rng.random() ** 4 * 0.03
-        return loop.time() + spent
+        return loop.now + spent
 
     return read

@@ -8,6 +8,7 @@ A failing seed is named; ``python -m tests.simulation cluster SEED`` replays it 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,17 +60,22 @@ TROUBLES = (
     "is restored at", "is written at", "adds column", "the log loses the next entry", "the log is lost",
     "a snapshot is kept", "a snapshot is loaded", "asks for what it lacks", "changes its file",
     "writes pair", "writes huge", "writes clear", "is synced", "shows {", "shows None",
+    "only hears", "is only heard by", "an intruder comes", "is a copy of", "the clock of node",
+    "the clock of client", "node0 falls asleep", "client1 falls asleep",
 )  # fmt: skip
 
 
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses, rooms, nodes = [], set(), set()
+    mishaps: Counter[str] = Counter()
     for seed in range(COVERED):
         history = played(seed, tmp_path / str(seed))
         courses.append("\n".join(history.trace))
         rooms.add(len(history.rooms))
         nodes.add(len(history.nodes))
+        mishaps.update(history.network.mishaps.keys())
 
     assert [trouble for trouble in TROUBLES if not any(trouble in course for course in courses)] == []
+    assert all(mishaps[kind] >= 3 for kind in ("loss", "duplication", "reordering"))
     assert rooms == {1, 2, 3}
     assert nodes == {2, 3}

@@ -14,7 +14,7 @@ from tests.simulation.oracle import BrokenPromiseError
 
 pytestmark = pytest.mark.timeout(300)
 
-HISTORIES = 30
+HISTORIES = 80
 
 
 @pytest.mark.parametrize(("sabotage", "first"), SABOTAGES.values(), ids=SABOTAGES.keys())

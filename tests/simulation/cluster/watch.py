@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.cluster.log import LossyHub
     from tests.simulation.cluster.worker import PacedWorker
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "entries_on_disk"]
 
 _COMMITS: Final = 32
 """Looking at everything takes longer than a commit does."""
@@ -103,7 +103,7 @@ class Watch:
         if self._world.disks_are_lost:
             safe, where = self._log.entries(room), "in the log"
         else:
-            safe = set().union(*(_on_disk(node.path(room)) for node in self._world.nodes))
+            safe = set().union(*(entries_on_disk(node.path(room)) for node in self._world.nodes))
             where = "on a node's disk"
         if not acknowledged <= safe:
             raise BrokenPromiseError(
@@ -155,7 +155,8 @@ def _in_file(content: bytes) -> set[str]:
         conn.close()
 
 
-def _on_disk(path: Path) -> set[str]:
+def entries_on_disk(path: Path) -> set[str]:
+    """Return the entries of the programs' log in a file, whoever has it open."""
     if not path.exists():
         return set()
     conn = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
