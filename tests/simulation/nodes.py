@@ -13,7 +13,12 @@ from typing import Any, Final
 import apsw
 
 from replicell.persisters.crsqlite.catalog import Catalog
-from replicell.persisters.crsqlite.connection import close_connection, open_connection, transaction
+from replicell.persisters.crsqlite.connection import (
+    close_connection,
+    forget_undone_schema,
+    open_connection,
+    transaction,
+)
 from replicell.persisters.crsqlite.epochs import begin_epoch
 from replicell.persisters.crsqlite.identity import reidentify
 from replicell.persisters.sqlite.prefetch import Found
@@ -23,6 +28,7 @@ from replicell.sync.client_session import ClientSession
 from replicell.sync.jobs import Job
 from replicell.sync.room import Room, prepare_room
 from replicell.sync.server_session import Access, ServerSession
+from tests.simulation.commits import failing_commit
 from tests.simulation.network import Pipe, as_bytes
 from tests.simulation.plan import Fate, Plan
 
@@ -125,6 +131,7 @@ class Machine(ABC):
             self.on_crash()
             return
         except apsw.IOError as error:
+            forget_undone_schema(self.conn)
             self._next_job()
             job.failed(error)
             return
@@ -146,13 +153,12 @@ class Machine(ABC):
             self._schedule()
 
     def _execute(self, job: Job[Any], end: type[Exception] | None) -> object:
-        if job.mode == "run":
-            return job.function(self.conn)
-        with transaction(self.conn, immediate=job.mode == "write"):
-            result: object = job.function(self.conn)
-            if end is not None:
-                raise end
-        return result
+        with failing_commit(self.conn, None if end is None else end()):
+            if job.mode == "run":
+                return job.function(self.conn)
+            with transaction(self.conn, immediate=job.mode == "write"):
+                result: object = job.function(self.conn)
+            return result
 
 
 class _CrashError(Exception):

@@ -4,8 +4,7 @@ process before or after the commit."""
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -14,6 +13,7 @@ import apsw
 from replicell.persisters.replies import Reply
 from replicell.persisters.sqlite.worker import DatabaseChange, Mode, Worker
 from tests.simulation.cluster.loop import Life, VirtualLoop, current_life
+from tests.simulation.commits import failing_commit
 
 __all__ = ["Fate", "PacedWorker", "Plan"]
 
@@ -139,9 +139,7 @@ class PacedWorker(Worker):
 
     def _call(self, connection: apsw.Connection, job: Any) -> tuple[Any, bool]:
         end, self._end = self._end, None
-        if end is None:
-            return super()._call(connection, job)
-        with _failing_commit(connection, end):
+        with failing_commit(connection, end):
             return super()._call(connection, job)
 
     def _settle(
@@ -164,20 +162,3 @@ _ENDS: Final[dict[Fate, Callable[[], BaseException]]] = {
     "crash before commit": _CrashError,
     "disk fails": partial(apsw.FullError, "the disk is full"),
 }
-
-
-@contextmanager
-def _failing_commit(connection: apsw.Connection, end: BaseException) -> Iterator[None]:
-    """Have a block end at its first commit, or, if it makes none, when all is done."""
-
-    def refuse(_: apsw.Cursor, sql: str, __: object) -> bool:
-        if sql == "COMMIT":
-            raise end
-        return True
-
-    connection.exec_trace = refuse
-    try:
-        yield
-        raise end
-    finally:
-        connection.exec_trace = None
