@@ -50,7 +50,9 @@ class Lookout:
             self._watched.add(watched)
             if self._thread is None:
                 self._looked_at = time.monotonic()
-                self._thread = threading.Thread(target=self._keep_looking, name="replicell lookout", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._keep_looking, name="replicell lookout", daemon=True
+                )
                 self._thread.start()
             self._changed.notify()
 

@@ -72,8 +72,9 @@ class Mode(Enum):
 class Worker:
     """One connection and the thread that runs its jobs, first in, first out.
 
-    While there is nothing to do the lookout's thread uses the connection, to see whether others have committed.
-    Neither thread calls back by itself: results and changes go to the event loop with one hop each.
+    While there is nothing to do the lookout's thread uses the connection, to see whether others have
+    committed. Neither thread calls back by itself: results and changes go to the event loop with one hop
+    each.
 
     Args:
         loop: The event loop on which futures are settled and changes are told.
