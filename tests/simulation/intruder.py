@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from replicell.sync.actions import Action, Close, Send
+from replicell.sync.actions import Action, Authenticate, Close, Send
 from replicell.sync.jobs import Job
 from tests.simulation.babble import Babble
 from tests.simulation.nodes import Client, serve
@@ -57,6 +57,8 @@ class Intruder:
                 self._server.submit(action)
             case Close():
                 self._world.clock.after(0, self.cut)
+            case Authenticate():
+                self._session.not_renewed("nobody knows this token")
             case Send():
                 pass
             case _:
