@@ -7,13 +7,15 @@ A failing seed is named; ``python -m tests.simulation cluster SEED`` replays it 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.cluster.history import ClusterHistory
+from tests.simulation.merging import FEW, inserting_batches
+from tests.simulation.playing import chosen_seeds, played
 
 # However many share the machine; what would hang is found out in virtual time.
 pytestmark = pytest.mark.timeout(300)
@@ -23,34 +25,18 @@ HISTORIES = 100
 A_TEST = 5
 
 
-def chosen_seeds() -> list[range]:
-    seed = os.environ.get("REPLICELL_SEED")
-    if seed is not None:
-        return [range(int(seed), int(seed) + 1)]
-    return [range(first, first + A_TEST) for first in range(COVERED, HISTORIES, A_TEST)]
+def play(seed: int, folder: Path) -> ClusterHistory:
+    return played(partial(ClusterHistory, seed), folder, f"tests.simulation cluster {seed}")
 
 
-def played(seed: int, folder: Path) -> ClusterHistory:
-    """Return a history that has come to its end; tell its course if it has not."""
-    folder.mkdir()
-    history = ClusterHistory(seed, folder)
-    try:
-        history.run()
-    except Exception as error:
-        course = "\n".join(history.trace)
-        pytest.fail(
-            f"{course}\nseed {seed}: {type(error).__name__}: {error}\n"
-            f"replay it with: python -m tests.simulation cluster {seed}"
-        )
-    return history
-
-
-@pytest.mark.parametrize("seeds", chosen_seeds(), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+@pytest.mark.parametrize(
+    "seeds", chosen_seeds(range(COVERED, HISTORIES), A_TEST), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}"
+)
 def test_a_deployment_agrees_in_the_end_and_nothing_acknowledged_is_lost(
     seeds: range, tmp_path: Path
 ) -> None:
     for seed in seeds:
-        played(seed, tmp_path / str(seed))
+        play(seed, tmp_path / str(seed))
 
 
 TROUBLES = (
@@ -68,14 +54,17 @@ TROUBLES = (
 def test_the_histories_hold_all_that_may_go_wrong(tmp_path: Path) -> None:
     courses, rooms, nodes = [], set(), set()
     mishaps: Counter[str] = Counter()
-    for seed in range(COVERED):
-        history = played(seed, tmp_path / str(seed))
-        courses.append("\n".join(history.trace))
-        rooms.add(len(history.rooms))
-        nodes.add(len(history.nodes))
-        mishaps.update(history.network.mishaps.keys())
+    with inserting_batches() as batches:
+        for seed in range(COVERED):
+            history = play(seed, tmp_path / str(seed))
+            courses.append("\n".join(history.trace))
+            rooms.add(len(history.rooms))
+            nodes.add(len(history.nodes))
+            mishaps.update(history.network.mishaps.keys())
 
     assert [trouble for trouble in TROUBLES if not any(trouble in course for course in courses)] == []
     assert all(mishaps[kind] >= 3 for kind in ("loss", "duplication", "reordering"))
     assert rooms == {1, 2, 3}
     assert nodes == {2, 3}
+    assert sum(size <= FEW for size in batches) >= 20
+    assert any(size > FEW for size in batches)
