@@ -93,7 +93,8 @@ class PacedWorker(Worker):
     def look(self) -> None:
         """Find out whether another program has written to the file."""
         if not self._is_gone:
-            super().look()
+            # Whoever has written to the file, what follows from it is done by this process.
+            self._context.copy().run(super().look)
 
     def _main(self) -> None:
         """The thread has nothing to do."""
