@@ -107,12 +107,20 @@ def create_ledger(conn: apsw.Connection) -> None:
 def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
     """Return how far this server has a client's changes, None for a client it has never met.
 
-    What another node has said since the client was here last goes before what was noted then.
+    What another node has said since the client was here last goes before what was noted then; of the same
+    epoch, the later of the two.
     """
+    own = own_peer_cursor(conn, site_id)
     row: Any = conn.execute(
         "SELECT epoch, version, begun FROM replicell_peers_elsewhere WHERE site_id = ?", (site_id,)
     ).fetchone()
-    return own_peer_cursor(conn, site_id) if row is None else Cursor(site_id, *row)
+    if row is None:
+        return own
+    elsewhere = Cursor(site_id, *row)
+    if own is None or own.epoch != elsewhere.epoch:
+        return elsewhere
+    version, begun = max(own.version, elsewhere.version), max(own.begun, elsewhere.begun)
+    return Cursor(site_id, own.epoch, version, begun)
 
 
 def own_peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:

@@ -45,6 +45,21 @@ def test_a_peers_version_never_goes_back_and_its_epoch_is_the_newest(conn: apsw.
     assert ledger.peer_cursor(conn, SITE) == Cursor(SITE, SECOND, 5)
 
 
+def test_of_what_another_node_says_and_what_is_noted_here_the_later_counts_within_an_epoch(
+    conn: apsw.Connection,
+) -> None:
+    # Else a copy of the client's file that does not know the later version would not be found out.
+    ledger.store_peer(conn, Cursor(SITE, FIRST, 5))
+    ledger.store_elsewhere(conn, Cursor(SITE, FIRST, 3, begun=7))
+    assert ledger.peer_cursor(conn, SITE) == Cursor(SITE, FIRST, 5, begun=7)
+
+    ledger.store_elsewhere(conn, Cursor(SITE, FIRST, 8))
+    assert ledger.peer_cursor(conn, SITE) == Cursor(SITE, FIRST, 8)
+
+    ledger.store_elsewhere(conn, Cursor(SITE, SECOND, 2))
+    assert ledger.peer_cursor(conn, SITE) == Cursor(SITE, SECOND, 2)
+
+
 def test_a_servers_cursor_may_go_back_for_a_server_may_be_restored(conn: apsw.Connection) -> None:
     ledger.meet_server(conn, Cursor(SITE, FIRST, 5), push_all_until=0)
     ledger.meet_server(conn, Cursor(SITE, SECOND, 0), push_all_until=9)
