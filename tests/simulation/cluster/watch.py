@@ -58,6 +58,7 @@ class Watch:
             raise BrokenPromiseError(
                 f"{worker.life.name} had before it was killed, and has no more: {sorted(lost)}"
             )
+        self.look()
 
     def replaced(self, path: Path) -> None:
         """A file, or a folder, is gone or another one now."""
