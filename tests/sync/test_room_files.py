@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,35 @@ def test_a_folder_or_server_that_is_not_there_is_named(tmp_path: Path) -> None:
         run("stats", "--url", "localhost:1")
     with pytest.raises(RoomFileError, match="cannot be had: connection refused, no server listens there"):
         run("stats", "--url", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 mail.example ESMTP\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n<p>Welcome</p>\n",
+        b"HTTP/1.0 200 OK\r\n\r\n\xff\xfe",
+    ],
+    ids=["no HTTP", "a page", "no text"],
+)
+def test_who_has_no_figures_is_named(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def be_somebody_else() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=be_somebody_else)
+        thread.start()
+        try:
+            with pytest.raises(
+                RoomFileError, match="cannot be had: what answers there is no replicell server"
+            ):
+                run("stats", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            thread.join()
 
 
 def test_an_empty_folder_has_no_rooms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.error import URLError
@@ -126,21 +127,27 @@ def _live_stats(url: str, token: str | None) -> int:
         with urlopen(
             Request(url.rstrip("/") + "/metrics", headers=headers), timeout=_TIMEOUT_SECONDS
         ) as page:
-            lines = page.read().decode().splitlines()
+            figures = _figures(page.read().decode())
+    except (HTTPException, ValueError) as error:
+        raise RoomFileError(
+            f"the figures of {url} cannot be had: what answers there is no replicell server, or one without "
+            "figures; give the address that clients use, with http:// for ws://"
+        ) from error
     except OSError as error:
         reason = error.reason if isinstance(error, URLError) else error
         words = in_plain_words(reason) if isinstance(reason, OSError) and reason.errno else str(error)
         raise RoomFileError(f"the figures of {url} cannot be had: {words}") from error
-    figures = (line.rpartition(" ")[::2] for line in lines if line and not line.startswith("#"))
-    _print_columns(
-        ("figure", "value"),
-        (
-            (name.removeprefix("replicell_"), float(value))
-            for name, value in figures
-            if "_bucket" not in name and "_created" not in name
-        ),
-    )
+    _print_columns(("figure", "value"), figures)
     return 0
+
+
+def _figures(page: str) -> list[tuple[str, float]]:
+    lines = (line.rpartition(" ")[::2] for line in page.splitlines() if line and not line.startswith("#"))
+    return [
+        (name.removeprefix("replicell_"), float(value))
+        for name, value in lines
+        if "_bucket" not in name and "_created" not in name
+    ]
 
 
 def _described(folder: Path) -> tuple[list[RoomFile], bool]:
