@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from typing import Protocol
 
 __all__ = ["LOOKOUT", "Lookout", "Watched"]
+
+_log = logging.getLogger("replicell.persisters.database")
 
 _SECONDS_A_FILE = 0.0004
 """So that a process with very many databases looks at 2500 files a second and no more, which costs less than
@@ -78,7 +81,15 @@ class Lookout:
             soon = time.monotonic() + pause / 2
             for watched in tuple(self._watched):
                 if watched.next_look <= soon:
-                    watched.look()
+                    self._look(watched)
+
+    def _look(self, watched: Watched) -> None:
+        try:
+            watched.look()
+        except Exception:
+            # The others are to be looked at all the same.
+            _log.exception("a database cannot be looked at any more")
+            self.discard(watched)
 
     def _rest(self) -> float | None:
         with self._changed:

@@ -275,11 +275,8 @@ class Worker:
         connection = self._connection
         if connection is None:
             return
-        busy_timeout: int = connection.execute("PRAGMA busy_timeout").get
-        # Nobody's commit is so urgent that other databases, or jobs, should wait for a lock.
-        connection.set_busy_timeout(0)
         try:
-            version = _committed_by_others(connection)
+            version = _without_waiting(connection, _committed_by_others)
         except apsw.BusyError:
             return
         except apsw.Error as error:
@@ -287,8 +284,6 @@ class Worker:
                 _log.warning("%s: cannot look for others' commits, will keep trying: %s", self._name, error)
             self._poll_failed = True
             return
-        finally:
-            connection.set_busy_timeout(busy_timeout)
         self._poll_failed = False
         if version != self._data_version:
             self._data_version = version
@@ -386,6 +381,16 @@ def _run(connection: apsw.Connection, job: _Job, engine: Engine) -> tuple[Any, b
         engine.after_failure(connection)
         raise
     return result, (connection.total_changes(), connection.data_version()) != before
+
+
+def _without_waiting(connection: apsw.Connection, look: Callable[[apsw.Connection], int]) -> int:
+    """Nobody's commit is so urgent that other databases, or jobs, should wait for a lock."""
+    busy_timeout: int = connection.execute("PRAGMA busy_timeout").get
+    connection.set_busy_timeout(0)
+    try:
+        return look(connection)
+    finally:
+        connection.set_busy_timeout(busy_timeout)
 
 
 def _committed_by_others(connection: apsw.Connection) -> int:

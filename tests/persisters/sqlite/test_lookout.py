@@ -115,6 +115,24 @@ def test_one_that_is_no_longer_there_is_not_looked_at(lookout: Lookout) -> None:
     assert len(gone.lookers) == looks
 
 
+def test_one_that_fails_keeps_no_other_from_being_looked_at(
+    lookout: Lookout, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(File):
+        def look(self) -> None:
+            super().look()
+            raise ValueError("no such luck")
+
+    broken, other = Broken(), File()
+    lookout.add(broken)
+    assert broken.is_seen_again()
+    lookout.add(other)
+
+    assert other.is_seen_again()
+    assert len(broken.lookers) == 1
+    assert "no such luck" in caplog.text
+
+
 def test_the_more_there_are_the_less_often_each_is_looked_at(lookout: Lookout) -> None:
     for _ in range(30):
         lookout.add(File(poll_interval=0.01))
