@@ -120,6 +120,7 @@ class Disasters:
             if isinstance(original, Client):
                 twin.policy = original.policy
             original.copy_to(twin.path)
+            world.watch.copied |= {twin.name, original.name}
             world.note(f"{twin.name} is a copy of {original.name}")
             world.boot(twin)
 

@@ -33,6 +33,8 @@ class Watch:
         """By machine: the entries of the log that its file had when its process ended."""
         self.acknowledged: set[str] = set()
         """The entries of the log that the server has said to have, and did not lose with its disk."""
+        self.copied: set[str] = set()
+        """Those who have, or had, one file and one id with somebody else: they are judged at the end."""
         self.is_over = False
 
     def committed(self) -> None:
@@ -70,7 +72,7 @@ class Watch:
         if not server.up:
             return
         for client in self._world.clients:
-            if client.up and self._has_news(client):
+            if client.up and client.name not in self.copied and self._has_news(client):
                 self._compare(client)
         lost = self.acknowledged - logged(server)
         if lost:
