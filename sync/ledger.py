@@ -107,8 +107,10 @@ def create_ledger(conn: apsw.Connection) -> None:
 def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
     """Return how far this server has a client's changes, None for a client it has never met.
 
-    What another node has said since the client was here last goes before what was noted then; of the same
-    epoch, the later of the two.
+    What another node has said spares the client what it has brought there. But only of the same epoch: where
+    they differ, what was noted here counts, so that a copy of the client's file is found out. What came from
+    the client itself is not sent to it again, and a copy of its file may lack that; what came from other
+    nodes is sent to whoever lacks it.
     """
     own = own_peer_cursor(conn, site_id)
     row: Any = conn.execute(
@@ -117,8 +119,10 @@ def peer_cursor(conn: apsw.Connection, site_id: bytes) -> Cursor | None:
     if row is None:
         return own
     elsewhere = Cursor(site_id, *row)
-    if own is None or own.epoch != elsewhere.epoch:
+    if own is None:
         return elsewhere
+    if own.epoch != elsewhere.epoch:
+        return own
     version, begun = max(own.version, elsewhere.version), max(own.begun, elsewhere.begun)
     return Cursor(site_id, own.epoch, version, begun)
 
