@@ -164,10 +164,11 @@ def _filled(replica: Replica) -> dict[str, list[Any]]:
 
 
 def _rows(conn: apsw.Connection, table: str) -> dict[str, dict[str, Any]]:
-    """Return a table as a store has it: what is NULL is not there."""
+    """Return a table as a store has it: what is NULL is not there, nor what has a blob for a key, as rows of
+    intruders may."""
     if not has_table(conn, table):
         return {}
-    cursor = conn.execute(f'SELECT * FROM "{table}"')
+    cursor = conn.execute(f"SELECT * FROM \"{table}\" WHERE typeof(id) <> 'blob'")
     found = {}
     for row in cursor:
         names = [column[0] for column in cursor.get_description()]
