@@ -6,6 +6,7 @@ asked for; writing to one is `Store.set_cell` and its like, with their validatio
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -52,11 +53,11 @@ class _View(MutableMapping[Id, _T], NotebookRepresentation, Generic[_T]):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def _held(self) -> Mapping[Id, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _held(self) -> Mapping[Id, Any]: ...
 
-    def _holder(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _holder(self) -> str: ...
 
     def __iter__(self) -> Iterator[Id]:
         """Go through the ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeVar
@@ -42,7 +43,7 @@ _Result = TypeVar("_Result")
 _MAX_JOBS = 8
 
 
-class Session:
+class Session(ABC):
     """One connection's side of the protocol, without I/O: messages and job results go in, actions come out.
 
     Args:
@@ -243,8 +244,8 @@ class Session:
     def _on_schema_problems(self, problems: list[str]) -> None:
         self.log.warning("parts of the announced schema are not taken over: %s", "; ".join(problems))
 
-    def _on_drained(self, drained: Drained) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _on_drained(self, drained: Drained) -> None: ...
 
     def _was_parked(self, taken: TakenIn) -> None:
         """Ask for the tables that changes were parked for, unless they are not wanted anyway."""
@@ -256,5 +257,5 @@ class Session:
             for change, _, reason in (*taken.refused, *taken.parked)
         ]
 
-    def _apply(self, batches: list[Batch]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _apply(self, batches: list[Batch]) -> None: ...

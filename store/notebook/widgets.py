@@ -64,6 +64,7 @@ class LiveWidget(anywidget.AnyWidget):
             session.stop()
         super().close()
 
+    # These two are not abstract because the metaclass of widgets is none that knows abstract methods.
     def _make_session(self) -> Session[Any]:
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ went before, the result is that of the cells there are: sums of floats are kept 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from heapq import heappop, heappush
 from typing import Any, Protocol
@@ -80,7 +81,7 @@ class CountDistinct:
         return len(self._counts) or MISSING
 
 
-class _Numeric:
+class _Numeric(ABC):
     """An aggregate of numbers: booleans count as 1 and 0, None as 0, and anything else makes it no number."""
 
     __slots__ = ("_count", "_others")
@@ -112,11 +113,11 @@ class _Numeric:
         else:
             self._others += sign
 
-    def _take_number(self, number: int | float, sign: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _take_number(self, number: int | float, sign: int) -> None: ...
 
-    def _number(self) -> EncodedCell | MissingType:
-        raise NotImplementedError
+    @abstractmethod
+    def _number(self) -> EncodedCell | MissingType: ...
 
 
 class Sum(_Numeric):
