@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,11 @@ import apsw
 import pytest
 
 from replicell.persisters.crsqlite import changes as merging
-from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
 from replicell.persisters.crsqlite.connection import transaction
-from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
 from replicell.persisters.crsqlite.new_rows import insert_new_rows
-from replicell.sync import client_session, server_session
 from replicell.sync.actions import Send
 from replicell.sync.inbound import Inbound
-from replicell.sync.jobs import Batch, TakenIn, take_in
-from replicell.sync.ledger import store_peer
 from replicell.sync.messages import Ack, Changes, encode
 from tests.simulation import nodes
 from tests.simulation.history import WELL, History
@@ -30,8 +26,8 @@ from tests.simulation.oracle import (
     check_transactions_are_whole,
     contents,
     difference,
-    has_table,
 )
+from tests.simulation.sabotages import Sabotage, drop_a_row, lose_the_last_entry, note_more_than_there_is
 
 HISTORIES = 40
 
@@ -95,23 +91,6 @@ def skip_gaps(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Inbound, "receive", careless)
 
 
-def note_more_than_there_is(patch: pytest.MonkeyPatch) -> None:
-    def generous(conn: apsw.Connection, cursor: Cursor) -> None:
-        store_peer(conn, Cursor(cursor.site_id, cursor.epoch, cursor.version + 2, cursor.begun))
-
-    patch.setattr(server_session, "store_peer", generous)
-
-
-def drop_a_row(patch: pytest.MonkeyPatch) -> None:
-    def forgetful(
-        conn: apsw.Connection, catalog: Catalog, batches: Sequence[Batch], *args: Any, **options: Any
-    ) -> TakenIn:
-        shorter = [batch._replace(rows=batch.rows[:-1]) for batch in batches]
-        return take_in(conn, catalog, shorter, *args, **options)
-
-    patch.setattr(client_session, "take_in", forgetful)
-
-
 def merge_nothing_but_new_rows(patch: pytest.MonkeyPatch) -> None:
     def forgetful(conn: apsw.Connection, *args: Any) -> list[Change]:
         rest = insert_new_rows(conn, *args)
@@ -130,15 +109,6 @@ def acknowledge_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Inbound, "_take", hasty)
 
 
-def forget_when_opened(patch: pytest.MonkeyPatch) -> None:
-    def forgetful(conn: apsw.Connection) -> bytes:
-        if has_table(conn, "log"):
-            conn.execute("DELETE FROM log WHERE id = (SELECT max(id) FROM log)")
-        return begin_epoch(conn)
-
-    patch.setattr(nodes, "begin_epoch", forgetful)
-
-
 @pytest.mark.parametrize(
     ("sabotage", "finding"),
     [
@@ -147,11 +117,11 @@ def forget_when_opened(patch: pytest.MonkeyPatch) -> None:
         (drop_a_row, "notes in replicell_servers to have server up to .* but lacks"),
         (merge_nothing_but_new_rows, "up to .* but lacks"),
         (acknowledge_before_it_is_on_disk, "is told that all up to .* is on the server's disk, but lacks"),
-        (forget_when_opened, "had before it ended, and has no more"),
+        (partial(lose_the_last_entry, opener=nodes), "had before it ended, and has no more"),
     ],
 )
 def test_a_broken_promise_is_found_out_while_the_history_goes_on(
-    sabotage: Callable[[pytest.MonkeyPatch], None],
+    sabotage: Sabotage,
     finding: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

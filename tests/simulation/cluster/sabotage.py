@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import apsw
@@ -11,24 +12,19 @@ import pytest
 from replicell.persisters.crsqlite import database
 from replicell.persisters.crsqlite.catalog import Catalog
 from replicell.persisters.crsqlite.changes import Change
-from replicell.persisters.crsqlite.epochs import Cursor, begin_epoch
 from replicell.persisters.crsqlite.versions import latest_version
-from replicell.sync import client_session, server_session
 from replicell.sync.backplane import journal
 from replicell.sync.backplane.interface import Entry
 from replicell.sync.backplane.link import RoomLink
 from replicell.sync.backplane.presence_relay import PresenceRelay
 from replicell.sync.backplane.repair import Repairer
 from replicell.sync.jobs import Batch, TakenIn, take_in
-from replicell.sync.ledger import store_peer
 from replicell.sync.room import Room
 from tests.simulation.cluster.code import Tally
 from tests.simulation.cluster.log import NodeLog
-from tests.simulation.oracle import has_table
+from tests.simulation.sabotages import Sabotage, drop_a_row, lose_the_last_entry, note_more_than_there_is
 
-__all__ = ["FOUND_AT_ONCE", "SABOTAGES", "Sabotage"]
-
-Sabotage = Callable[[pytest.MonkeyPatch], None]
+__all__ = ["FOUND_AT_ONCE", "SABOTAGES"]
 
 
 def _acknowledge_before_the_log_has_it(patch: pytest.MonkeyPatch) -> None:
@@ -73,13 +69,6 @@ def _translate_too_high(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RoomLink, "translate", lambda _, conn, cursors: latest_version(conn) if cursors else 0)
 
 
-def _note_more_than_there_is(patch: pytest.MonkeyPatch) -> None:
-    def generous(conn: apsw.Connection, cursor: Cursor) -> None:
-        store_peer(conn, Cursor(cursor.site_id, cursor.epoch, cursor.version + 2, cursor.begun))
-
-    patch.setattr(server_session, "store_peer", generous)
-
-
 def _never_forget_the_silent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PresenceRelay, "_forget_the_silent", lambda _: None)
 
@@ -97,32 +86,13 @@ def _stop_counting(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Tally, "_count", tired)
 
 
-def _take_in_less(patch: pytest.MonkeyPatch) -> None:
-    def forgetful(
-        conn: apsw.Connection, catalog: Catalog, batches: Sequence[Batch], *args: Any, **options: Any
-    ) -> TakenIn:
-        shorter = [batch._replace(rows=batch.rows[:-1]) for batch in batches]
-        return take_in(conn, catalog, shorter, *args, **options)
-
-    patch.setattr(client_session, "take_in", forgetful)
-
-
-def _forget_when_opened(patch: pytest.MonkeyPatch) -> None:
-    def forgetful(conn: apsw.Connection) -> bytes:
-        if has_table(conn, "log"):
-            conn.execute("DELETE FROM log WHERE id = (SELECT max(id) FROM log)")
-        return begin_epoch(conn)
-
-    patch.setattr(database, "begin_epoch", forgetful)
-
-
 SABOTAGES: Final[Mapping[str, tuple[Sabotage, int]]] = {
     "acknowledge before the log has it": (_acknowledge_before_the_log_has_it, 0),
     "skip entries of the log": (_skip_entries, 3),
     "repair nothing": (_repair_nothing, 2),
     "apply halves of transactions": (_apply_halves, 3),
     "translate cursors too high": (_translate_too_high, 4),
-    "note more of a client than there is": (_note_more_than_there_is, 1),
+    "note more of a client than there is": (note_more_than_there_is, 1),
     "never forget the silent": (_never_forget_the_silent, 3),
     "stop counting": (_stop_counting, 0),
 }
@@ -136,11 +106,15 @@ FOUND_AT_ONCE: Final[Mapping[str, tuple[Sabotage, int, str]]] = {
     ),
     "translate cursors too high": (_translate_too_high, 9, "notes in replicell_servers to .* but lacks"),
     "note more of a client than there is": (
-        _note_more_than_there_is,
+        note_more_than_there_is,
         4,
         "notes in replicell_peers to have client.* (but lacks|which is at)",
     ),
-    "take in less than came": (_take_in_less, 4, "notes in replicell_servers to .* but lacks"),
-    "forget when opened": (_forget_when_opened, 9, "had before it was killed, and has no more"),
+    "take in less than came": (drop_a_row, 4, "notes in replicell_servers to .* but lacks"),
+    "forget when opened": (
+        partial(lose_the_last_entry, opener=database),
+        9,
+        "had before it was killed, and has no more",
+    ),
 }
 """Those that are found while the history goes on: each with a seed to begin with, and what is said of it."""

@@ -9,8 +9,9 @@ import pytest
 
 from tests.simulation.cluster.history import WELL, ClusterHistory
 from tests.simulation.cluster.loop import StuckError, VirtualLoop
-from tests.simulation.cluster.sabotage import FOUND_AT_ONCE, SABOTAGES, Sabotage
+from tests.simulation.cluster.sabotage import FOUND_AT_ONCE, SABOTAGES
 from tests.simulation.oracle import BrokenPromiseError
+from tests.simulation.sabotages import Sabotage
 
 pytestmark = pytest.mark.timeout(300)
 
